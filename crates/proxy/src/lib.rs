@@ -1,0 +1,12 @@
+//! waypost: a routing proxy for HTTP/1.1 and HTTP/2.
+//!
+//! This crate is the only one with sockets. `request.rs` is the way of a request and the place to start reading;
+//! `docs/ARCHITECTURE.md` has the map.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod explanation;
+pub mod plan;
+pub mod telemetry;
+pub mod tls;
