@@ -1,1 +1,33 @@
-//! Being written.
+//! TLS, both sides. rustls types live only below this module; the rest of waypost sees streams, names and failures.
+//!
+//! * `store` reads PEM files into [`ServerMaterial`] and [`ClientMaterial`] and says what is wrong with them.
+//! * `server` accepts: [`Acceptor`]. `client` connects: [`Connector`], one per TLS identity.
+//! * `verify` decides whether an endpoint's certificate is the one that was asked for.
+//! * `peer` reads names and dates out of a certificate; `failure` is what can go wrong, in words.
+//! * [`mint`] makes the development certificates of `waypost certs` and `waypost demo`.
+//!
+//! It must not know of routes, pools or configuration keys: which identity a connection needs is decided in
+//! `waypost_routing`, and a [`FileProblem`] names only which of the files it is about.
+
+mod client;
+mod failure;
+mod file;
+pub mod mint;
+mod peer;
+mod server;
+mod store;
+mod verify;
+
+use std::sync::Arc;
+
+pub use self::client::{ClientStream, Connector, Established, Offer, connector};
+pub use self::failure::TlsFailure;
+pub use self::file::{FileProblem, TlsKey};
+pub use self::peer::{CertificateSummary, PeerIdentity};
+pub use self::server::{Acceptor, Negotiated, ServerStream, ServerTlsFailure, acceptor};
+pub use self::store::{ClientMaterial, Materials, ServerMaterial, load_client, load_server};
+
+/// The only cryptography in use. Always handed over by name: a process-wide default could be another crate's choice.
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

@@ -1,0 +1,381 @@
+//! Development certificates: a CA of one's own and leaves under it, for `waypost certs`, `waypost demo` and tests.
+//!
+//! Not a PKI: no revocation, no renewal, and the CA's key lies beside its certificate.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use time::OffsetDateTime;
+use waypost_routing::PeerName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::file::{ReadError, read_bounded};
+use super::peer::{date, time as time_of};
+
+/// How long a leaf is valid unless it is said otherwise, in days.
+pub const DEFAULT_DAYS: u32 = 90;
+
+/// The two files of a key pair that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PKCS#8 in PEM, mode 0600.
+    pub key: PathBuf,
+}
+
+/// How a leaf is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafOptions {
+    /// Days from now that the leaf is valid; at least 1. It never outlives its CA.
+    pub days: u32,
+    /// Where the names go.
+    pub shape: LeafShape,
+}
+
+/// Where a leaf's names go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeafShape {
+    /// Into subjectAltName, as RFC 9525 wants it.
+    AlternativeNames,
+    /// Into the subject's common name and nowhere else: what `allow_common_name` is for. One name only.
+    CommonNameOnly,
+}
+
+impl Default for LeafOptions {
+    fn default() -> Self {
+        Self { days: DEFAULT_DAYS, shape: LeafShape::AlternativeNames }
+    }
+}
+
+/// Why no certificate was made.
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// A CA is never replaced: every leaf that hangs on it would break.
+    #[error("{} is there already; a CA is not replaced", .0.display())]
+    CaExists(PathBuf),
+    /// Leaves need a CA first.
+    #[error("no CA in {}: {} is missing; make one with `waypost certs init {}`", .dir.display(), .missing.display(), .dir.display())]
+    NoCa {
+        /// Where it was looked for.
+        dir: PathBuf,
+        /// The file that is not there.
+        missing: PathBuf,
+    },
+    /// The CA's files are there, but are none.
+    #[error("{}: {why}", .file.display())]
+    BadCa {
+        /// `ca.pem` or `ca.key`.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Not one name was given.
+    #[error("a certificate needs at least one name")]
+    NoNames,
+    /// The name is none that a certificate can carry.
+    #[error("`{name}` is no name for a certificate: {why}")]
+    BadName {
+        /// As it was given.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A leaf's files would lie over the CA's.
+    #[error("a leaf whose first name is `{0}` would lie where the CA lies; give another name first")]
+    NameOfCa(String),
+    /// A common name is one.
+    #[error("a certificate without alternative names has one name, not {0}")]
+    OneNameOnly(usize),
+    /// Valid for no time at all.
+    #[error("a certificate is valid for at least one day")]
+    NoDays,
+    /// The disk did not want it.
+    #[error("{}: {error}", .file.display())]
+    Io {
+        /// The file or directory.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The library did not want it.
+    #[error("the certificate can't be made: {0}")]
+    Library(#[from] rcgen::Error),
+}
+
+impl MintError {
+    /// Whether the words given were wrong, rather than the state of the directory.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::NoNames | Self::BadName { .. } | Self::NameOfCa(_) | Self::OneNameOnly(_) | Self::NoDays => true,
+            Self::CaExists(_) | Self::NoCa { .. } | Self::BadCa { .. } | Self::Io { .. } | Self::Library(_) => false,
+        }
+    }
+}
+
+/// Makes a CA in `dir`, which is made too if it is not there: `ca.pem` and `ca.key`.
+///
+/// # Errors
+/// When one of the two files is there, or can't be written.
+pub fn init(dir: &Path) -> Result<Issued, MintError> {
+    let files = ca_files(dir);
+    if let Some(file) = [&files.cert, &files.key].into_iter().find(|file| file.symlink_metadata().is_ok()) {
+        return Err(MintError::CaExists(file.clone()));
+    }
+    DirBuilder::new().recursive(true).create(dir).map_err(|error| MintError::Io { file: dir.to_owned(), error })?;
+    let authority = Authority::create()?;
+    write_new(&files.key, 0o600, authority.issuer.key().serialize_pem().as_bytes())?;
+    write_new(&files.cert, 0o644, authority.pem.as_bytes())?;
+    Ok(files)
+}
+
+/// Makes one leaf under the CA in `dir` that carries all `names`: DNS names, IP addresses or `spiffe://` URIs.
+///
+/// The files have the first name, with `_` for what is no letter, digit, `.` or `-`; a leaf that is there is replaced.
+///
+/// # Errors
+/// When there is no usable CA, a name is none, or the files can't be written.
+pub fn issue(dir: &Path, names: &[String], options: LeafOptions) -> Result<Issued, MintError> {
+    let first = names.first().ok_or(MintError::NoNames)?;
+    let stem = file_stem(first);
+    if stem.eq_ignore_ascii_case(CA_STEM) {
+        return Err(MintError::NameOfCa(first.clone()));
+    }
+    let leaf = Authority::load(dir)?.issue(names, options)?;
+    let files = Issued { cert: dir.join(format!("{stem}.pem")), key: dir.join(format!("{stem}.key")) };
+    replace(&files.key, 0o600, leaf.key.as_bytes())?;
+    replace(&files.cert, 0o644, leaf.cert.as_bytes())?;
+    Ok(files)
+}
+
+/// A CA that can sign.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    not_after: SystemTime,
+}
+
+/// A leaf and its key, in PEM.
+#[derive(Clone)]
+pub struct Leaf {
+    /// The certificate.
+    pub cert: String,
+    /// The private key, PKCS#8.
+    pub key: String,
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leaf").field("cert", &self.cert).finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// A new CA, in memory; valid for ten years.
+    ///
+    /// # Errors
+    /// When the library can't make a key.
+    pub fn create() -> Result<Self, MintError> {
+        let key = KeyPair::generate()?;
+        let now = SystemTime::now();
+        let not_after = now + CA_LIFETIME;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, format!("waypost development CA {}", fingerprint(&key)));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)); // leaves only
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.not_before = OffsetDateTime::from(now - CLOCK_SKEW);
+        params.not_after = OffsetDateTime::from(not_after);
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem, not_after })
+    }
+
+    /// The CA that [`init`] made in `dir`, or any other whose files have these names.
+    ///
+    /// # Errors
+    /// When the files are not there, can't be read, don't belong together, or are not a CA's.
+    pub fn load(dir: &Path) -> Result<Self, MintError> {
+        let files = ca_files(dir);
+        let pem = read_text(dir, &files.cert)?;
+        let key = read_text(dir, &files.key)?;
+        let bad = |file: &PathBuf, why: &str| MintError::BadCa { file: file.clone(), why: why.to_owned() };
+        let key =
+            KeyPair::from_pem(&key).map_err(|_| bad(&files.key, "not an unencrypted PKCS#8 private key in PEM"))?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| bad(&files.cert, "no certificate in PEM in it"))?;
+        let (_, parsed) =
+            X509Certificate::from_der(&der).map_err(|_| bad(&files.cert, "not a readable certificate"))?;
+        if parsed.public_key().raw != key.subject_public_key_info() {
+            return Err(bad(&files.key, "does not fit ca.pem"));
+        }
+        if !parsed.is_ca() {
+            return Err(bad(&files.cert, "not a CA's certificate"));
+        }
+        let not_after = time_of(parsed.validity().not_after.timestamp());
+        if not_after <= SystemTime::now() {
+            return Err(bad(&files.cert, &format!("ended at {}", date(not_after))));
+        }
+        let issuer = Issuer::from_ca_cert_der(&der, key)?;
+        Ok(Self { issuer, pem, not_after })
+    }
+
+    /// The CA's certificate in PEM: what goes into `trust` and `client_ca`.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// One leaf that carries all `names`, for servers and clients alike.
+    ///
+    /// # Errors
+    /// When a name is none, or there are none or too many.
+    pub fn issue(&self, names: &[String], options: LeafOptions) -> Result<Leaf, MintError> {
+        if options.days == 0 {
+            return Err(MintError::NoDays);
+        }
+        let first = names.first().ok_or(MintError::NoNames)?;
+        let now = SystemTime::now();
+        let days = Duration::from_secs(u64::from(options.days) * 24 * 60 * 60);
+        let mut params = CertificateParams::default();
+        params.not_before = OffsetDateTime::from(now - CLOCK_SKEW);
+        params.not_after = OffsetDateTime::from((now + days).min(self.not_after));
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name(first, options.shape)?);
+        params.subject_alt_names = match options.shape {
+            LeafShape::AlternativeNames => names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?,
+            LeafShape::CommonNameOnly if names.len() > 1 => return Err(MintError::OneNameOnly(names.len())),
+            LeafShape::CommonNameOnly => Vec::new(),
+        };
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        let cert = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(Leaf { cert, key: key.serialize_pem() })
+    }
+}
+
+const CA_STEM: &str = "ca";
+
+/// Ten years: a development CA that ends is found out at the worst time.
+const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Certificates begin a little in the past, since the other machine's clock may be behind.
+const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
+
+/// X.520's upper bound for a common name.
+const MAX_COMMON_NAME: usize = 64;
+
+fn ca_files(dir: &Path) -> Issued {
+    Issued { cert: dir.join(format!("{CA_STEM}.pem")), key: dir.join(format!("{CA_STEM}.key")) }
+}
+
+/// Part of the CA's name, so that two CAs are told apart in errors and are not tried for each other's leaves.
+fn fingerprint(key: &KeyPair) -> String {
+    let hash = digest::digest(&digest::SHA256, key.der_bytes());
+    hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_text(dir: &Path, file: &Path) -> Result<String, MintError> {
+    let bytes = read_bounded(file).map_err(|error| match error {
+        ReadError::Missing => MintError::NoCa { dir: dir.to_owned(), missing: file.to_owned() },
+        ReadError::Unreadable(_) | ReadError::NotAFile | ReadError::TooLarge => {
+            MintError::BadCa { file: file.to_owned(), why: error.to_string() }
+        }
+    })?;
+    String::from_utf8(bytes)
+        .map_err(|_| MintError::BadCa { file: file.to_owned(), why: "not text, so not PEM".to_owned() })
+}
+
+/// The first name again where it fits; where there are alternative names it is only for people to read.
+fn common_name(first: &str, shape: LeafShape) -> Result<String, MintError> {
+    let fits = !first.is_empty() && first.len() <= MAX_COMMON_NAME && !first.chars().any(char::is_control);
+    match shape {
+        _ if fits => Ok(first.to_owned()),
+        LeafShape::AlternativeNames => Ok("waypost development leaf".to_owned()),
+        LeafShape::CommonNameOnly => Err(MintError::BadName {
+            name: first.to_owned(),
+            why: "a common name has 1 to 64 printable characters".to_owned(),
+        }),
+    }
+}
+
+fn alternative_name(name: &str) -> Result<SanType, MintError> {
+    let bad = |why: String| MintError::BadName { name: name.to_owned(), why };
+    let (wildcard, one_peer) = name.strip_prefix("*.").map_or(("", name), |rest| ("*.", rest));
+    let peer = PeerName::parse(one_peer).map_err(|error| bad(error.kind.to_string()))?;
+    let alternative = match peer {
+        PeerName::Dns(host) => format!("{wildcard}{host}").try_into().map(SanType::DnsName),
+        PeerName::Ip(_) | PeerName::Uri(_) if !wildcard.is_empty() => {
+            return Err(bad("only host names have wildcards".to_owned()));
+        }
+        PeerName::Ip(ip) => return Ok(SanType::IpAddress(ip)),
+        PeerName::Uri(uri) => uri.try_into().map(SanType::URI),
+    };
+    alternative.map_err(|error| bad(error.to_string()))
+}
+
+/// `spiffe://cluster.local/web` -> `spiffe_cluster.local_web`. Never empty, hidden, or with a path in it.
+fn file_stem(name: &str) -> String {
+    const MAX_STEM: usize = 128;
+    let mut stem = String::new();
+    for letter in name.chars().take(MAX_STEM) {
+        let is_plain =
+            letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_') || (letter == '.' && !stem.is_empty());
+        if is_plain {
+            stem.push(letter);
+        } else if !stem.ends_with('_') {
+            stem.push('_');
+        }
+    }
+    if stem.is_empty() { "_".to_owned() } else { stem }
+}
+
+/// Writes a file that must not be there yet; never readable by others for even a moment if `mode` says so.
+fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), MintError> {
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|file| fill(file, content));
+    written.map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            MintError::CaExists(path.to_owned())
+        } else {
+            MintError::Io { file: path.to_owned(), error }
+        }
+    })
+}
+
+/// Puts a new file in the place of an old one at once: whoever reads sees one or the other, and the old one's mode,
+/// or a link that it was, does not matter.
+fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), MintError> {
+    let io_error = |error| MintError::Io { file: path.to_owned(), error };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let draft = path.with_file_name(name);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
+        Ok(()) | Err(_) => {} // left over from a process that was killed, or not there
+    }
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft).and_then(|file| fill(file, content));
+    written.and_then(|()| fs::rename(&draft, path)).map_err(|error| {
+        drop(fs::remove_file(&draft)); // the first error is the one to tell
+        io_error(error)
+    })
+}
+
+fn fill(mut file: File, content: &[u8]) -> io::Result<()> {
+    file.write_all(content)?;
+    file.sync_all()
+}
