@@ -1,0 +1,33 @@
+# What can be done with a checkout. `make` alone lists it.
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt fmt-check bench doc test-deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## start two services, two routers and TLS between them, try all of it, and end
+	$(CARGO) run -p waypost -- demo --check
+
+test: test-deps fmt-check lint ## all checks: format, lints, tests, documentation (installs what tests need)
+	$(CARGO) test --workspace --no-fail-fast
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+lint: ## clippy over everything; a warning is an error
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+
+fmt: ## format the sources
+	$(CARGO) fmt --all
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+bench: ## measure a release build against other proxies
+	bench/run.sh
+
+doc: ## build the documentation of the crates
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+test-deps:
+	@scripts/install-test-deps.sh
