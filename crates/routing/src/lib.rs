@@ -1,1 +1,40 @@
-//! Placeholder.
+//! waypost-routing: from a logical path to live endpoints.
+//!
+//! Naming says what a path may mean; this crate finds out what it means now, and keeps it true:
+//!
+//! * [`bind`] (`binding.rs`) joins a dtab, overrides and a [`NamerSet`] into a [`Decision`], together with the
+//!   [`Dependencies`] that tell when it has to be made again;
+//! * namers (`namer.rs`) find names and publish their endpoints as [`AddressSet`]s;
+//! * a [`Balancer`] picks one endpoint of a set, [`Health`] says which are out;
+//! * a [`TlsRule`] turns a bound path into the identity that the endpoint must prove ([`ClientTls`]).
+//!
+//! Control tasks write, workers read: every state here is replaced whole and read without waiting. Of HTTP and TLS
+//! libraries this crate knows nothing. Read `binding.rs` first, then `namer.rs`.
+
+mod accrual;
+mod address;
+mod balance;
+mod binding;
+mod decision;
+mod dependencies;
+mod dtab_cell;
+mod generation;
+mod health;
+mod identity;
+mod namer;
+mod watch;
+
+pub use self::accrual::{AccrualPolicy, Health};
+pub use self::address::{AddressSet, Addresses, Endpoint};
+pub use self::balance::{Balancer, BalancerKind, Ewma, Load};
+pub use self::binding::{Binding, bind, delegate};
+pub use self::decision::{Choice, Decision, Leaf, Outcome};
+pub use self::dependencies::Dependencies;
+pub use self::dtab_cell::DtabCell;
+pub use self::generation::Generation;
+pub use self::health::HealthRegistry;
+pub use self::identity::{
+    BadPeerName, ClientTls, NoIdentity, PeerName, PeerNameError, TlsRule, TlsSettings, TlsVersion, Unmatched,
+};
+pub use self::namer::{NamerConfig, NamerKind, NamerSet, Problem};
+pub use self::watch::{Changes, DirectoryWatch, directories_of};

@@ -1,0 +1,70 @@
+//! What a binding looked at, so that one comparison of numbers tells whether it still holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter beside one piece of state; grows whenever a fresh look at that state could come to another result.
+///
+/// Clones count together. Writers publish first and [`Version::bump`] then; readers take [`Version::current`] first
+/// and look then: a reader that raced with a writer holds an old number and looks once more, never once too few.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Version(Arc<AtomicU64>);
+
+impl Version {
+    pub(crate) fn current(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn bump(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// All the state that one binding depends on, as it was then.
+///
+/// The addresses of a bound path are not part of it: they change without another decision being due, and are
+/// compared by [`crate::AddressSet::version`].
+#[derive(Clone, Debug, Default)]
+pub struct Dependencies {
+    seen: Vec<(Version, u64)>,
+}
+
+impl Dependencies {
+    /// Whether anything that was looked at has changed since: one atomic load for each.
+    #[must_use]
+    pub fn changed(&self) -> bool {
+        self.seen.iter().any(|(version, seen)| version.current() != *seen)
+    }
+
+    /// Notes the state behind `version` as it is now. Call it before looking at that state.
+    pub(crate) fn note(&mut self, version: &Version) {
+        self.note_as_of(version, version.current());
+    }
+
+    /// Notes the state behind `version` as it was when `seen` was read.
+    pub(crate) fn note_as_of(&mut self, version: &Version, seen: u64) {
+        // A later look at the same state must not hide a change since the first one: the first number stays.
+        if !self.seen.iter().any(|(known, _)| Arc::ptr_eq(&known.0, &version.0)) {
+            self.seen.push((version.clone(), seen));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_once_any_noted_state_moves() {
+        let (first, second) = (Version::default(), Version::default());
+        let mut dependencies = Dependencies::default();
+        dependencies.note(&first);
+        assert!(!dependencies.changed());
+        second.bump();
+        assert!(!dependencies.changed(), "not looked at");
+        first.bump();
+        assert!(dependencies.changed());
+        dependencies.note(&first);
+        assert!(dependencies.changed(), "a second look does not forget the change");
+    }
+}

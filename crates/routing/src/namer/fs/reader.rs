@@ -1,0 +1,299 @@
+//! Reads the directory and its files and publishes what is in them. Blocks; knows nothing of tasks and events.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use waypost_naming::{Finding, Source, Span};
+
+use super::super::dns::Resolution;
+use super::super::host::Host;
+use super::file::{self, Line};
+use super::listing::{DEEPEST, Listing, MOST_FILES, Stamp};
+use super::{Directory, Shared, Tree};
+use crate::address::{AddressSet, Addresses, Endpoint};
+use crate::generation::Generation;
+
+/// All that is known of the files below one root.
+#[derive(Debug)]
+pub(super) struct Reader {
+    root: PathBuf,
+    shared: Arc<Shared>,
+    generation: Arc<Generation>,
+    files: BTreeMap<PathBuf, File>,
+    hosts: HashMap<Arc<str>, Resolution>,
+    directories: BTreeSet<PathBuf>,
+    /// What was logged about the root and its directories, so that it is logged once.
+    complaint: Option<String>,
+}
+
+#[derive(Debug)]
+struct File {
+    stamp: Stamp,
+    read_at: SystemTime,
+    /// The last good content.
+    content: Option<Arc<[Line]>>,
+    /// What is wrong with the content now.
+    problem: Option<Finding>,
+    set: Arc<AddressSet>,
+}
+
+impl Reader {
+    pub(super) fn new(root: &Path, shared: Arc<Shared>, generation: Arc<Generation>) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            shared,
+            generation,
+            files: BTreeMap::new(),
+            hosts: HashMap::new(),
+            directories: BTreeSet::new(),
+            complaint: None,
+        }
+    }
+
+    /// Looks at everything again and publishes what is new.
+    pub(super) fn scan(&mut self) {
+        let listing = match Listing::read(&self.root) {
+            Ok(listing) => listing,
+            Err(error) => {
+                self.complain(Some(error.to_string()));
+                // What was known before still holds.
+                if !matches!(**self.shared.tree.load(), Tree::Known(_)) {
+                    let message = format!("{} can't be read: {error}", self.root.display());
+                    self.shared.publish(Tree::Unreadable(message), &self.generation);
+                }
+                return;
+            }
+        };
+        self.complain(self.incomplete(&listing));
+        let mut names_changed = !matches!(**self.shared.tree.load(), Tree::Known(_));
+        names_changed |= self.forget(&listing);
+        for (name, stamp) in &listing.files {
+            names_changed |= self.read(name, *stamp);
+        }
+        self.directories = listing.directories;
+        self.publish_all();
+        if names_changed {
+            let mut top = Directory::default();
+            for (name, file) in &self.files {
+                top.insert(name, &file.set);
+            }
+            self.shared.publish(Tree::Known(top), &self.generation);
+        }
+    }
+
+    /// Where the next change may come from.
+    pub(super) const fn directories(&self) -> &BTreeSet<PathBuf> {
+        &self.directories
+    }
+
+    /// The host names that the files have, up to a bound; what is beyond stays unresolved.
+    pub(super) fn hosts(&self) -> HashSet<Arc<str>> {
+        let lines = self.files.values().filter_map(|file| file.content.as_deref()).flatten();
+        lines.filter_map(name_of).take(MOST_LINES_WITH_NAMES).cloned().collect()
+    }
+
+    /// Takes in what DNS says of a name.
+    pub(super) fn resolve(&mut self, host: &Arc<str>, resolution: Resolution) {
+        match &resolution {
+            Resolution::Known(_) => {}
+            Resolution::Unknown => tracing::warn!(host = &**host, root_dir = %self.root.display(), "unknown host"),
+            Resolution::Temporary(error) => {
+                tracing::warn!(host = &**host, root_dir = %self.root.display(), error, "host not resolved");
+            }
+        }
+        self.hosts.insert(Arc::clone(host), resolution);
+        self.publish_all();
+    }
+
+    /// Everything that is wrong with the data.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let complaint = self
+            .complaint
+            .iter()
+            .map(|complaint| Finding::warning("fs-directory", format!("{}: {complaint}", self.root.display())));
+        let files = self.files.iter().flat_map(|(name, file)| {
+            let lines = file.content.as_deref().unwrap_or_default().iter().filter_map(name_of);
+            let unresolved = lines.filter(|host| !matches!(self.hosts.get(*host), Some(Resolution::Known(_))));
+            let path = self.root.join(name);
+            let unresolved = unresolved
+                .map(move |host| Finding::warning("fs-host", format!("{}: `{host}` does not resolve", path.display())));
+            file.problem.iter().cloned().chain(unresolved)
+        });
+        complaint.chain(files).collect()
+    }
+
+    fn incomplete(&self, listing: &Listing) -> Option<String> {
+        if let Some((directory, error)) = listing.unread.first() {
+            return Some(format!("{} can't be read: {error}", self.root.join(directory).display()));
+        }
+        if listing.truncated {
+            return Some(format!("files beyond {MOST_FILES}, or more than {DEEPEST} directories deep, are left out"));
+        }
+        (listing.files.is_empty() && !self.root.exists()).then(|| "there is no such directory".to_owned())
+    }
+
+    fn complain(&mut self, complaint: Option<String>) {
+        if self.complaint != complaint {
+            if let Some(reason) = &complaint {
+                tracing::warn!(root_dir = %self.root.display(), reason, "fs namer sees less than there is");
+            }
+            self.complaint = complaint;
+        }
+    }
+
+    /// Drops the files that are gone, and says whether there were any.
+    fn forget(&mut self, listing: &Listing) -> bool {
+        let before = self.files.len();
+        self.files.retain(|name, file| {
+            let unread = || listing.unread.iter().any(|(directory, _)| name.starts_with(directory));
+            let keep = listing.files.contains_key(name) || unread();
+            if !keep {
+                file.set.publish(Addresses::Neg, &self.generation);
+            }
+            keep
+        });
+        self.files.len() != before
+    }
+
+    /// Reads a file unless its stamp vouches for what is known; says whether it is a new one.
+    fn read(&mut self, name: &Path, stamp: Stamp) -> bool {
+        if let Some(known) = self.files.get(name)
+            && known.stamp == stamp
+            && stamp.vouches_at(known.read_at)
+        {
+            return false;
+        }
+        let read_at = SystemTime::now();
+        let path = self.root.join(name);
+        let content = content(&path);
+        if matches!(&content, Err(Unusable { gone: true, .. })) {
+            return self.files.remove(name).is_some();
+        }
+        let is_new = !self.files.contains_key(name);
+        let file = self.files.entry(name.to_path_buf()).or_insert_with(|| File {
+            stamp,
+            read_at,
+            content: None,
+            problem: None,
+            set: Arc::new(AddressSet::new(Addresses::Pending)),
+        });
+        (file.stamp, file.read_at) = (stamp, read_at);
+        match content {
+            Ok(lines) => {
+                if file.problem.take().is_some() {
+                    tracing::info!(file = %path.display(), "file is well formed again");
+                }
+                file.content = Some(lines.into());
+            }
+            Err(Unusable { finding, .. }) => {
+                if file.problem.as_ref().map(|known| &known.message) != Some(&finding.message) {
+                    let kept = if file.content.is_some() { "the last good content" } else { "nothing" };
+                    let place = finding.place().map(|(_, line, col)| format!("{line}:{col}"));
+                    tracing::warn!(file = %path.display(), place, reason = finding.message, kept, "file not usable");
+                }
+                file.problem = Some(finding);
+            }
+        }
+        is_new
+    }
+
+    fn publish_all(&self) {
+        let mut waiting = 0;
+        for file in self.files.values() {
+            file.set.publish(file.addresses(&self.hosts), &self.generation);
+            waiting += usize::from(file.set.snapshot().is_pending());
+        }
+        self.shared.wait_for(waiting, &self.generation);
+    }
+}
+
+impl File {
+    fn addresses(&self, hosts: &HashMap<Arc<str>, Resolution>) -> Addresses {
+        let Some(lines) = &self.content else {
+            let reason = self.problem.as_ref().map_or("it was not read", |finding| &finding.message);
+            return Addresses::Failed(Arc::from(reason));
+        };
+        // By address: the same one again changes its weight.
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(lines.len());
+        let mut places = HashMap::with_capacity(lines.len());
+        let mut unresolved = None;
+        for line in lines.iter() {
+            let ips = match &line.host {
+                Host::Ip(ip) => std::slice::from_ref(ip),
+                Host::Name(name) => match hosts.get(name) {
+                    None => return Addresses::Pending,
+                    Some(Resolution::Known(ips)) => ips.as_slice(),
+                    Some(Resolution::Unknown) => {
+                        unresolved.get_or_insert(Addresses::Neg);
+                        &[]
+                    }
+                    Some(Resolution::Temporary(error)) => {
+                        unresolved = Some(Addresses::Failed(Arc::from(format!("{name}: {error}"))));
+                        &[]
+                    }
+                },
+            };
+            for endpoint in ips.iter().map(|ip| line.at(*ip)) {
+                let place = *places.entry(endpoint.addr).or_insert(endpoints.len());
+                match endpoints.get_mut(place) {
+                    Some(known) => known.weight = endpoint.weight,
+                    None => endpoints.push(endpoint),
+                }
+            }
+        }
+        match unresolved {
+            Some(unresolved) if endpoints.is_empty() => unresolved,
+            Some(_) | None => Addresses::Bound(endpoints.into()),
+        }
+    }
+}
+
+fn name_of(line: &Line) -> Option<&Arc<str>> {
+    match &line.host {
+        Host::Ip(_) => None,
+        Host::Name(name) => Some(name),
+    }
+}
+
+/// A file without endpoints to use.
+struct Unusable {
+    finding: Finding,
+    gone: bool,
+}
+
+fn content(path: &Path) -> Result<Vec<Line>, Unusable> {
+    let unusable = |message: String| Unusable { finding: Finding::warning("fs-file", message), gone: false };
+    let bytes = read_bounded(path).map_err(|error| Unusable {
+        gone: error.kind() == io::ErrorKind::NotFound,
+        ..unusable(format!("{} can't be read: {error}", path.display()))
+    })?;
+    if bytes.len() > MOST_BYTES {
+        return Err(unusable(format!("{} has more than {MOST_BYTES} bytes", path.display())));
+    }
+    let at = |text: String, span: Span, message: String| {
+        let source = Source { name: path.display().to_string(), text };
+        Unusable { finding: Finding::warning("fs-file", message).at(Arc::new(source), span), gone: false }
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let start = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        at(text, Span { start, end: start }, "this is not UTF-8".to_owned())
+    })?;
+    file::parse(&text).map_err(|error| at(text, error.span, error.kind.to_string()))
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// linkerd's limit.
+const MOST_BYTES: usize = 500_000;
+/// The most lines with host names that are looked at for names to resolve.
+const MOST_LINES_WITH_NAMES: usize = 2_000;
