@@ -127,22 +127,19 @@ impl Connector {
     fn established(&self, connection: &ClientConnection) -> Result<Established, TlsFailure> {
         let leaf = connection.peer_certificates().and_then(<[_]>::first);
         let leaf = leaf.ok_or_else(|| TlsFailure::Other("presented no certificate".to_owned()))?;
-        let certificate =
-            Certificate::read(leaf).map_err(|error| TlsFailure::Other(format!("presented what is {error}")))?;
-        if let Some(wanted) = &self.wanted
-            && is_resumed(connection.handshake_kind())
-            && certificate.not_after < SystemTime::now()
-        {
-            let end = date(certificate.not_after);
-            return Err(TlsFailure::Expired(format!(
-                "must be {wanted}; the certificate of its session ended at {end}"
-            )));
-        }
+        let certificate = match (Certificate::read(leaf), &self.wanted) {
+            (Ok(certificate), None) => certificate.summary(),
+            (Ok(certificate), Some(wanted)) => still_valid(connection, &certificate, wanted)?.summary(),
+            (Err(_), None) => CertificateSummary::unreadable(),
+            (Err(error), Some(wanted)) => {
+                return Err(TlsFailure::Other(format!("must be {wanted}; it presented what is {error}")));
+            }
+        };
         let h2 = match connection.alpn_protocol() {
             Some(chosen) => chosen == b"h2",
             None => self.offer == Offer::Http2,
         };
-        Ok(Established { h2, certificate: certificate.summary() })
+        Ok(Established { h2, certificate })
     }
 }
 
@@ -216,8 +213,17 @@ fn sent(name: Option<&str>) -> SentName {
     dns.map_or(SentName::Nothing, SentName::Sni)
 }
 
-fn is_resumed(kind: Option<HandshakeKind>) -> bool {
-    kind == Some(HandshakeKind::Resumed)
+/// A resumed session was verified when it began; its certificate may have ended since.
+fn still_valid<'a>(
+    connection: &ClientConnection,
+    certificate: &'a Certificate,
+    wanted: &str,
+) -> Result<&'a Certificate, TlsFailure> {
+    if connection.handshake_kind() == Some(HandshakeKind::Resumed) && certificate.not_after < SystemTime::now() {
+        let end = date(certificate.not_after);
+        return Err(TlsFailure::Expired(format!("must be {wanted}; the certificate of its session ended at {end}")));
+    }
+    Ok(certificate)
 }
 
 /// Sessions kept per connector. Identities with a DNS name need one, others one per endpoint.

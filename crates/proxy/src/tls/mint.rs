@@ -379,3 +379,166 @@ fn fill(mut file: File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::super::peer::Certificate;
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn read(file: &Path) -> Certificate {
+        Certificate::read(&CertificateDer::from_pem_file(file).unwrap()).unwrap()
+    }
+
+    fn mode(file: &Path) -> u32 {
+        file.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    fn with_ca() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        init(dir.path()).unwrap();
+        dir
+    }
+
+    #[test]
+    fn one_leaf_carries_all_names() {
+        let dir = with_ca();
+        let all = names(&["users.example.com", "*.users.example.com", "127.0.0.1", "::1", "spiffe://td/users"]);
+
+        let issued = issue(dir.path(), &all, LeafOptions::default()).unwrap();
+
+        assert_eq!(issued.cert, dir.path().join("users.example.com.pem"));
+        assert_eq!(issued.key, dir.path().join("users.example.com.key"));
+        let leaf = read(&issued.cert);
+        assert_eq!(leaf.names(), ["users.example.com", "*.users.example.com", "127.0.0.1", "::1", "spiffe://td/users"]);
+        assert_eq!(leaf.issuer, read(&dir.path().join("ca.pem")).subject);
+    }
+
+    #[test]
+    fn keys_are_for_the_owner_alone() {
+        let dir = with_ca();
+        let issued = issue(dir.path(), &names(&["a.example.com"]), LeafOptions::default()).unwrap();
+        assert_eq!(mode(&dir.path().join("ca.key")), 0o600);
+        assert_eq!(mode(&issued.key), 0o600);
+
+        fs::set_permissions(&issued.key, fs::Permissions::from_mode(0o644)).unwrap();
+        issue(dir.path(), &names(&["a.example.com"]), LeafOptions::default()).unwrap();
+        assert_eq!(mode(&issued.key), 0o600, "a replaced key does not keep the old one's mode");
+    }
+
+    #[test]
+    fn a_ca_is_never_replaced() {
+        let dir = with_ca();
+        let before = fs::read(dir.path().join("ca.key")).unwrap();
+        assert!(matches!(init(dir.path()), Err(MintError::CaExists(_))));
+        fs::remove_file(dir.path().join("ca.pem")).unwrap();
+        assert!(matches!(init(dir.path()), Err(MintError::CaExists(_))), "a key alone is still a CA's");
+        for name in ["ca", "CA"] {
+            let error = issue(dir.path(), &names(&[name]), LeafOptions::default()).unwrap_err();
+            assert!(matches!(error, MintError::NameOfCa(_)), "{name}: {error}");
+        }
+        assert_eq!(fs::read(dir.path().join("ca.key")).unwrap(), before);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_made() {
+        let dir = TempDir::new().unwrap();
+        let inner = dir.path().join("a/b");
+        assert_eq!(init(&inner).unwrap().cert, inner.join("ca.pem"));
+    }
+
+    #[test]
+    fn without_a_ca_the_way_to_one_is_said() {
+        let dir = TempDir::new().unwrap();
+        let error = issue(dir.path(), &names(&["a"]), LeafOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("waypost certs init"), "{error}");
+    }
+
+    #[test]
+    fn a_ca_that_is_none_is_refused() {
+        let dir = with_ca();
+        let leaf = issue(dir.path(), &names(&["a.example.com"]), LeafOptions::default()).unwrap();
+        let other = with_ca();
+        let (cert, key) = (dir.path().join("ca.pem"), dir.path().join("ca.key"));
+
+        fs::copy(other.path().join("ca.key"), &key).unwrap();
+        assert!(Authority::load(dir.path()).unwrap_err().to_string().contains("does not fit"));
+        fs::copy(&leaf.cert, &cert).unwrap();
+        fs::copy(&leaf.key, &key).unwrap();
+        assert!(Authority::load(dir.path()).unwrap_err().to_string().contains("not a CA"));
+        fs::write(&key, "nonsense").unwrap();
+        assert!(Authority::load(dir.path()).unwrap_err().to_string().contains("ca.key"));
+    }
+
+    #[test]
+    fn the_legacy_shape_has_a_common_name_and_nothing_else() {
+        let dir = with_ca();
+        let legacy = LeafOptions { shape: LeafShape::CommonNameOnly, ..LeafOptions::default() };
+
+        let issued = issue(dir.path(), &names(&["old.example.com"]), legacy).unwrap();
+
+        let leaf = read(&issued.cert);
+        assert!(!leaf.has_alternative_names);
+        assert_eq!(leaf.common_name.as_deref(), Some("old.example.com"));
+        assert!(matches!(issue(dir.path(), &names(&["a", "b"]), legacy), Err(MintError::OneNameOnly(2))));
+    }
+
+    #[test]
+    fn days_are_counted_from_now_and_end_with_the_ca() {
+        let dir = with_ca();
+        let issue = |days| {
+            issue(dir.path(), &names(&["a"]), LeafOptions { days, ..LeafOptions::default() })
+                .map(|files| read(&files.cert))
+        };
+        let day = Duration::from_secs(24 * 60 * 60);
+        let two = issue(2).unwrap().not_after.duration_since(SystemTime::now()).unwrap();
+        assert!(two > day && two <= 2 * day, "{two:?}");
+        assert_eq!(issue(u32::MAX).unwrap().not_after, read(&dir.path().join("ca.pem")).not_after);
+        assert!(matches!(issue(0), Err(MintError::NoDays)));
+    }
+
+    #[test]
+    fn names_that_are_none_are_usage_errors() {
+        let dir = with_ca();
+        for name in
+            ["", "a b", "*", "*.127.0.0.1", "a.*.b", "https://example.com", "spiffe://TD/x", "../x", "a/b", "-a"]
+        {
+            let error = issue(dir.path(), &names(&[name]), LeafOptions::default()).unwrap_err();
+            assert!(error.is_usage(), "{name:?}: {error}");
+        }
+        assert!(issue(dir.path(), &[], LeafOptions::default()).unwrap_err().is_usage());
+        assert_eq!(dir.path().read_dir().unwrap().count(), 2, "nothing but the CA was written");
+    }
+
+    #[test]
+    fn file_names_are_plain() {
+        for (name, expected) in [
+            ("users.example.com", "users.example.com"),
+            ("*.example.com", "_.example.com"),
+            ("spiffe://td/ns/web", "spiffe_td_ns_web"),
+            ("::1", "_1"),
+            ("../../etc/passwd", "_._.._etc_passwd"),
+            (".hidden", "_hidden"),
+            ("", "_"),
+        ] {
+            assert_eq!(file_stem(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn two_cas_have_two_names() {
+        let subject = |ca: &Authority| {
+            Certificate::read(&CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap()).unwrap().subject
+        };
+        let (one, other) = (Authority::create().unwrap(), Authority::create().unwrap());
+        assert_ne!(subject(&one), subject(&other));
+        assert!(!format!("{one:?}").contains("PRIVATE"));
+    }
+}

@@ -13,11 +13,11 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use waypost_routing::TlsSettings;
-use webpki::{CertRevocationList, OwnedCertRevocationList};
+use webpki::{CertRevocationList, EndEntityCert, OwnedCertRevocationList};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::file::{FileProblem, Files, TlsKey};
-use super::peer::{Certificate, date};
+use super::peer::Certificate;
 use super::provider;
 
 /// What a server shows and whom it lets in: certificate chain, key and the CA of its clients.
@@ -300,12 +300,8 @@ fn certified_key(
             None
         }
         Err(error) => {
-            files.error(
-                cert.0,
-                "bad-certificate",
-                format!("{}: {error}", cert.1.display()),
-                hint_at_version(&own.cert),
-            );
+            let why = refusal(&own.cert).unwrap_or_else(|| error.to_string());
+            files.error(cert.0, "bad-certificate", format!("{}: {why}", cert.1.display()), None);
             None
         }
     }
@@ -328,9 +324,14 @@ fn hint_at_order(
     ))
 }
 
-fn hint_at_version(chain: &[CertificateDer<'static>]) -> Option<String> {
-    let leaf = Certificate::read(chain.first()?).ok()?;
-    Some(format!("the certificate of {} (to {}) must be X.509 version 3", leaf.subject, date(leaf.not_after)))
+/// Why webpki wants nothing of the first certificate, which x509-parser could read.
+fn refusal(chain: &[CertificateDer<'static>]) -> Option<String> {
+    let error = EndEntityCert::try_from(chain.first()?).err()?;
+    Some(if matches!(error, webpki::Error::UnsupportedCertVersion) {
+        "not X.509 version 3, which clients refuse".to_owned()
+    } else {
+        format!("can't be used: {error}")
+    })
 }
 
 fn server_config(
@@ -356,3 +357,6 @@ fn server_config(
     config.max_early_data_size = 0; // 0-RTT can be replayed, and a proxy can't tell which request minds
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, DnsName, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use waypost_routing::PeerName;
-use webpki::{CertRevocationList, EndEntityCert, KeyUsage, RevocationOptions, RevocationOptionsBuilder, VerifiedPath};
+use webpki::{
+    CertRevocationList, EndEntityCert, KeyUsage, RawPublicKeyEntity, RevocationOptions, RevocationOptionsBuilder,
+    VerifiedPath,
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::failure::{TlsFailure, list};
 use super::peer::{Certificate, date, from_unix};
@@ -264,7 +270,15 @@ impl ServerCertVerifier for Encrypting {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let key = public_key(cert)?;
+        let entity = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
+        let candidates = self.provider.signature_verification_algorithms.mapping.iter();
+        let candidates = candidates.filter(|(scheme, _)| *scheme == dss.scheme).flat_map(|(_, algorithms)| *algorithms);
+        // TLS 1.2 does not say which curve: each algorithm of the scheme is tried, as rustls does.
+        let signed = candidates
+            .into_iter()
+            .any(|algorithm| entity.verify_signature(*algorithm, message, dss.signature()).is_ok());
+        if signed { Ok(HandshakeSignatureValid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
     }
 
     fn verify_tls13_signature(
@@ -273,12 +287,19 @@ impl ServerCertVerifier for Encrypting {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let key = public_key(cert)?;
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The key alone, whatever else is in the certificate: webpki refuses the version 1 that old endpoints still show.
+fn public_key(cert: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, rustls::Error> {
+    let (_, parsed) = X509Certificate::from_der(cert).map_err(|_| CertificateError::BadEncoding)?;
+    Ok(SubjectPublicKeyInfoDer::from(parsed.public_key().raw.to_vec()))
 }
 
 impl fmt::Debug for Verifying {
