@@ -7,27 +7,48 @@
 //!
 //! Knows nothing of sockets and of the data path; TLS files are read by [`crate::tls`].
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use waypost_naming::{Finding, Place, Source};
+use toml::de::DeTable;
+use waypost_naming::{Finding, Place, Severity, Source, Span};
 use waypost_routing::NamerConfig;
 
+use self::raw::{Item, Reader, Section};
+use self::router::{Seen, Shared};
 use crate::tls::Materials;
 
 mod client;
 mod defaults;
+mod dtab;
+mod escapes;
+mod identifier;
+mod json;
+mod kinds;
+mod lint;
+mod namer;
+mod names;
+mod raw;
 mod router;
 mod server;
 mod service;
+mod suggest;
+mod tls;
+mod units;
+mod values;
 
 pub use self::client::{ClientPolicies, ClientPolicy, Pool, Protocol};
+pub use self::defaults::{Documented, documented};
+pub use self::dtab::read_dtab_file;
 pub use self::router::RouterConfig;
 pub use self::server::{ContextFrom, OverrideSource, Overrides, ServerConfig, ServerTls};
 pub use self::service::{Budget, Classifier, Retries, ServicePolicies, ServicePolicy};
+pub use self::units::{show_duration, show_size};
 
 /// A value and the place that set it: what `explain` shows beside each policy value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,3 +110,137 @@ pub struct Loaded {
     /// What is surely not meant, in the order of the file.
     pub warnings: Vec<Finding>,
 }
+
+impl Config {
+    /// Reads the file at `path` and all files that it names. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Everything that is wrong, and with it what is surely not meant, in the order of the file.
+    pub fn load(path: &Path) -> Result<Loaded, Vec<Finding>> {
+        let name = path.display().to_string();
+        match read_text(path) {
+            Ok(text) => Self::parse(&name, &text, path.parent().unwrap_or(Path::new(""))),
+            Err(error) => Err(vec![Finding::error("unreadable-file", format!("{name}: {error}"))]),
+        }
+    }
+
+    /// Reads `text`, which findings call `name`; the files that it names are below `base`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(name: &str, text: &str, base: &Path) -> Result<Loaded, Vec<Finding>> {
+        let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            return Err(errors.iter().take(MOST_SYNTAX_ERRORS).map(|error| syntax_error(error, &source)).collect());
+        }
+        let mut reader = Reader::new(&source, text, base);
+        reader.read(Path::new(name));
+        let config = Self::read(Section::root(table.get_ref()), &mut reader);
+        let failed = reader.has_errors();
+        let (findings, files) = reader.into_parts();
+        if failed {
+            return Err(findings);
+        }
+        Ok(Loaded { config: Self { files, ..config }, warnings: findings })
+    }
+
+    /// The whole file; what is wrong is with `reader`.
+    fn read(mut root: Section<'_>, reader: &mut Reader<'_>) -> Self {
+        let mut materials = Materials::default();
+        let mut seen = Seen::default();
+        let admin = AdminConfig::read(root.take("admin").as_ref(), &mut seen, reader);
+        let workers = root.take("workers").and_then(|item| item.count(defaults::WORKERS, reader));
+        let watch = root.flag("watch", false, reader);
+        let shutdown_grace = shutdown_grace(root.take("shutdown").as_ref(), reader);
+        let (namers, shapes) = namer::read(root.take("namers").as_ref(), reader);
+        let sections = root.take("routers").map(|item| item.sections(reader)).unwrap_or_default();
+        if sections.is_empty() {
+            let hint = "add [[routers]] with [[routers.servers]]";
+            reader.error_hint("no-router", root.span(), "without a router nothing is served", hint);
+        }
+        root.finish(reader);
+        let mut shared = Shared { shapes: &shapes, materials: &mut materials, seen: &mut seen };
+        let routers =
+            sections.into_iter().filter_map(|section| RouterConfig::read(section, &mut shared, reader)).collect();
+        Self {
+            source: Arc::clone(reader.source()),
+            admin,
+            workers: workers.and_then(|workers| NonZeroUsize::try_from(workers).ok()),
+            watch,
+            shutdown_grace,
+            namers,
+            routers,
+            files: Vec::new(),
+            materials,
+        }
+    }
+}
+
+impl AdminConfig {
+    fn read(item: Option<&Item<'_>>, seen: &mut Seen, reader: &mut Reader<'_>) -> Self {
+        let defaults =
+            Self { ip: defaults::LOOPBACK, port: defaults::ADMIN_PORT, hosts: Vec::new(), from: Place::Default };
+        let Some(mut section) = item.and_then(|item| item.section(reader)) else {
+            seen.listener(defaults.ip, defaults.port, Span { start: 0, end: 0 }, reader);
+            return defaults;
+        };
+        let ip = section.ip("ip", defaults.ip, reader);
+        let port = section.take("port").and_then(|item| item.port(reader)).unwrap_or(defaults.port);
+        let hosts = section.take("hosts").and_then(|item| item.list(reader)).unwrap_or_default();
+        let hosts = hosts.iter().filter_map(|item| item.text(reader)).map(str::to_ascii_lowercase).collect();
+        let span = section.span();
+        section.finish(reader);
+        seen.listener(ip, port, span, reader);
+        Self { ip, port, hosts, from: reader.place(span.start) }
+    }
+}
+
+fn shutdown_grace(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> Duration {
+    let default = defaults::SHUTDOWN_GRACE;
+    let Some(mut section) = item.and_then(|item| item.section(reader)) else { return default.default };
+    let grace = section.duration("grace", default, reader);
+    section.finish(reader);
+    grace
+}
+
+fn syntax_error(error: &toml::de::Error, source: &Arc<Source>) -> Finding {
+    let range = error.span().unwrap_or_default();
+    let span = Span { start: range.start, end: range.end };
+    Finding::error("toml-syntax", error.message().to_owned()).at(Arc::clone(source), span)
+}
+
+/// The text of a configuration file. Bounded, since a wrong path can lead to anything.
+fn read_text(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| describe(&error))?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MOST_BYTES) {
+        return Err(format!("larger than {}", show_size(MOST_BYTES)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = valid.split(|byte| *byte == b'\n').count();
+        format!("not UTF-8 at line {line}")
+    })
+}
+
+/// An error of the file system, without the number that the standard library adds.
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "a directory, not a file".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether one of `findings` makes a configuration unusable.
+pub fn any_error(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| matches!(finding.severity, Severity::Error))
+}
+
+const MOST_BYTES: u64 = 10 << 20;
+
+/// What follows is mostly a consequence of the first ones.
+const MOST_SYNTAX_ERRORS: usize = 10;

@@ -1,12 +1,20 @@
 //! `[routers.client]`: what holds for a bound path.
 
+use std::iter;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde_json::Value;
 use waypost_naming::{Path, Pattern, Template};
 use waypost_routing::{AccrualPolicy, BalancerKind, ClientTls, NoIdentity, TlsRule};
 
-use super::{Set, defaults};
+use super::kinds::{Chosen, Kind, Kinds};
+use super::lint::Shapes;
+use super::raw::{Item, Reader, Section};
+use super::tls::{self, Around};
+use super::values::check_order;
+use super::{Set, defaults, json};
+use crate::tls::Materials;
 
 /// The policy of one bound path, with the place of each value.
 #[derive(Clone, PartialEq, Debug)]
@@ -102,11 +110,34 @@ struct Entry {
     accrual: Option<Set<AccrualPolicy>>,
     pool: Option<Set<Pool>>,
     max_concurrent_streams: Option<Set<u32>>,
-    host: Option<Set<Option<Template>>>,
+    host: Option<Set<Template>>,
     strip_context: Option<Set<bool>>,
 }
 
 impl ClientPolicies {
+    /// `[routers.client]` with its `configs`.
+    pub(super) fn read(
+        item: Option<&Item<'_>>,
+        shapes: &Shapes,
+        materials: &mut Materials,
+        reader: &mut Reader<'_>,
+    ) -> Self {
+        let Some(mut section) = item.and_then(|item| item.section(reader)) else {
+            return Self { entries: Vec::new() };
+        };
+        let configs = section.take("configs").map(|item| item.sections(reader)).unwrap_or_default();
+        let everywhere = Pattern::default();
+        let around = Around { prefix: &everywhere, shapes, materials };
+        let mut entries = vec![Entry::read(section, around, reader)];
+        for mut section in configs {
+            let prefix = section.require("prefix", reader).and_then(|item| shapes.pattern_of(&item, reader));
+            let prefix = prefix.unwrap_or_default();
+            let around = Around { prefix: &prefix, shapes, materials };
+            entries.push(Entry::read(section, around, reader));
+        }
+        Self { entries }
+    }
+
     /// All entries whose prefix matches, in order, later ones over earlier ones, key by key; templates are filled with
     /// the captures of their own entry.
     pub fn for_bound(&self, bound: &Path) -> ClientPolicy {
@@ -125,10 +156,187 @@ impl ClientPolicies {
                 policy.tls = Set { value: rule.value.client_tls(bound, &captures), from: rule.from.clone() };
             }
             if let Some(host) = &entry.host {
-                let filled = host.value.as_ref().map(|template| template.fill(&captures));
-                policy.host = Set { value: filled, from: host.from.clone() };
+                policy.host = Set { value: Some(host.value.fill(&captures)), from: host.from.clone() };
             }
         }
         policy
     }
+
+    /// What holds without any entry, then each entry with what it sets.
+    pub(super) fn to_json(&self) -> Value {
+        iter::once(Entry::defaults()).chain(self.entries.iter().cloned()).map(|entry| entry.to_json()).collect()
+    }
 }
+
+impl Entry {
+    fn defaults() -> Self {
+        let policy = ClientPolicy::default();
+        Self {
+            prefix: Pattern::default(),
+            connect_timeout: Some(policy.connect_timeout),
+            attempt_timeout: Some(policy.attempt_timeout),
+            protocol: Some(policy.protocol),
+            tls: Some(Set::default_of(TlsRule::None)),
+            balancer: Some(policy.balancer),
+            accrual: Some(policy.accrual),
+            pool: Some(policy.pool),
+            max_concurrent_streams: Some(policy.max_concurrent_streams),
+            host: None,
+            strip_context: Some(policy.strip_context),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json::entry(
+            &self.prefix,
+            [
+                ("connect_timeout", self.connect_timeout.as_ref().map(|set| json::time_out(set.value))),
+                ("attempt_timeout", self.attempt_timeout.as_ref().map(|set| json::time_out(set.value))),
+                ("protocol", self.protocol.as_ref().map(|set| set.value.kind().into())),
+                ("tls", self.tls.as_ref().map(|set| json::tls(&set.value))),
+                ("balancer", self.balancer.as_ref().map(|set| json::balancer(set.value).into())),
+                ("accrual", self.accrual.as_ref().map(|set| json::accrual(&set.value))),
+                ("pool", self.pool.as_ref().map(|set| json::pool(&set.value))),
+                ("max_concurrent_streams", self.max_concurrent_streams.as_ref().map(|set| set.value.into())),
+                ("host", self.host.as_ref().map(|set| set.value.to_string().into())),
+                ("strip_context", self.strip_context.as_ref().map(|set| set.value.into())),
+            ],
+        )
+    }
+
+    fn read(mut section: Section<'_>, mut around: Around<'_>, reader: &mut Reader<'_>) -> Self {
+        let connect_timeout = section.take("connect_timeout");
+        let attempt_timeout = section.take("attempt_timeout");
+        let protocol = section.take("protocol");
+        let tls = section.take("tls");
+        let balancer = section.take("balancer");
+        let accrual = section.take("accrual");
+        let pool = section.take("pool");
+        let streams = section.take("max_concurrent_streams");
+        let host = section.take("host");
+        let strip_context = section.take("strip_context");
+        section.finish(reader);
+        Self {
+            prefix: around.prefix.clone(),
+            connect_timeout: set(connect_timeout, reader, |item, reader| {
+                item.time_out(defaults::CONNECT_TIMEOUT.bounds, reader)
+            }),
+            attempt_timeout: set(attempt_timeout, reader, |item, reader| {
+                item.time_out(defaults::ATTEMPT_TIMEOUT, reader)
+            }),
+            protocol: set(protocol, reader, |item, reader| PROTOCOLS.named_by(item, reader)),
+            tls: set(tls, reader, |item, reader| tls::client(item, &mut around, reader)),
+            balancer: set(balancer, reader, balancer_kind),
+            accrual: set(accrual, reader, accrual_policy),
+            pool: set(pool, reader, Pool::read),
+            max_concurrent_streams: set(streams, reader, |item, reader| {
+                item.bounded_integer(defaults::CLIENT_STREAMS.bounds, reader)
+            }),
+            host: set(host, reader, |item, reader| item.host(around.prefix, reader)),
+            strip_context: set(strip_context, reader, Item::boolean),
+        }
+    }
+}
+
+/// What `read` makes of the item, with the place of its key.
+fn set<'t, 'd, T>(
+    item: Option<Item<'d>>,
+    reader: &mut Reader<'t>,
+    read: impl FnOnce(&Item<'d>, &mut Reader<'t>) -> Option<T>,
+) -> Option<Set<T>> {
+    let item = item?;
+    let value = read(&item, reader)?;
+    Some(reader.set(&item, value))
+}
+
+impl Pool {
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut section = item.section(reader)?;
+        let pool = Self {
+            max_connections: section.count("max_connections", defaults::POOL_CONNECTIONS, reader),
+            max_waiters: section.integer("max_waiters", defaults::POOL_WAITERS, reader),
+            idle_timeout: section.duration("idle_timeout", defaults::POOL_IDLE_TIMEOUT, reader),
+        };
+        section.finish(reader);
+        Some(pool)
+    }
+}
+
+fn balancer_kind(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<BalancerKind> {
+    let chosen = BALANCERS.choose(item, reader)?;
+    chosen.section.finish(reader);
+    Some(chosen.is)
+}
+
+fn accrual_policy(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<AccrualPolicy> {
+    let Chosen { is, mut section, .. } = ACCRUALS.choose(item, reader)?;
+    let policy = match is {
+        Accrual::None => AccrualPolicy::None,
+        Accrual::ConsecutiveFailures => {
+            let failures = section.integer("failures", defaults::FAILURES, reader);
+            let (backoff_min, backoff_max) = accrual_backoff(section.take("backoff"), reader);
+            AccrualPolicy::ConsecutiveFailures { failures, backoff_min, backoff_max }
+        }
+    };
+    section.finish(reader);
+    Some(policy)
+}
+
+fn accrual_backoff(item: Option<Item<'_>>, reader: &mut Reader<'_>) -> (Duration, Duration) {
+    let default = (defaults::ACCRUAL_BACKOFF_MIN.default, defaults::ACCRUAL_BACKOFF_MAX.default);
+    let Some(item) = item else { return default };
+    let Some(mut section) = item.section(reader) else { return default };
+    let min = section.duration("min", defaults::ACCRUAL_BACKOFF_MIN, reader);
+    let max = section.duration("max", defaults::ACCRUAL_BACKOFF_MAX, reader);
+    section.finish(reader);
+    check_order(&item, min, max, reader);
+    (min, max)
+}
+
+impl Protocol {
+    /// As it is written in the file.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Match => "match",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Accrual {
+    None,
+    ConsecutiveFailures,
+}
+
+const PROTOCOLS: Kinds<Protocol> = Kinds {
+    of: "protocol",
+    known: &[
+        Kind::new(Protocol::Auto.kind(), &[], Protocol::Auto),
+        Kind::new(Protocol::Match.kind(), &[], Protocol::Match),
+        Kind::new(Protocol::Http1.kind(), &["http"], Protocol::Http1),
+        Kind::new(Protocol::Http2.kind(), &["h2"], Protocol::Http2),
+    ],
+    not_yet: &[],
+};
+
+const BALANCERS: Kinds<BalancerKind> = Kinds {
+    of: "balancer",
+    known: &[
+        Kind::new("p2c", &[], BalancerKind::P2c),
+        Kind::new("ewma", &[], BalancerKind::Ewma),
+        Kind::new("round_robin", &["roundRobin"], BalancerKind::RoundRobin),
+    ],
+    not_yet: &["aperture", "heap", "least_loaded", "ring_hash"],
+};
+
+const ACCRUALS: Kinds<Accrual> = Kinds {
+    of: "accrual",
+    known: &[
+        Kind::new("none", &[], Accrual::None),
+        Kind::new("consecutive_failures", &["io.l5d.consecutiveFailures"], Accrual::ConsecutiveFailures),
+    ],
+    not_yet: &["success_rate", "success_rate_windowed", "io.l5d.successRate", "io.l5d.successRateWindowed"],
+};

@@ -1,14 +1,21 @@
 //! `[[routers]]`: servers, identifiers, dtab and policies under one label.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waypost_naming::{Dtab, Identifiers, Place};
+use waypost_naming::{Dtab, Identifiers, Path, Place, Span};
 
 use super::client::ClientPolicies;
+use super::defaults;
+use super::dtab::Rules;
+use super::identifier;
+use super::lint::{self, Shapes};
+use super::raw::{Reader, Section};
 use super::server::ServerConfig;
 use super::service::ServicePolicies;
+use crate::tls::Materials;
 
 /// One router.
 #[derive(Clone, Debug)]
@@ -31,4 +38,124 @@ pub struct RouterConfig {
     pub client: ClientPolicies,
     /// The section's place.
     pub from: Place,
+}
+
+/// What all routers share.
+pub(super) struct Shared<'a> {
+    pub(super) shapes: &'a Shapes,
+    pub(super) materials: &'a mut Materials,
+    pub(super) seen: &'a mut Seen,
+}
+
+/// What there may be only one of in a file.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    listeners: Vec<(IpAddr, u16, Span)>,
+    labels: Vec<(String, Span)>,
+}
+
+impl Seen {
+    /// Reports an address that is already listened on. `0.0.0.0` holds all IPv4 addresses, `::` all there are.
+    pub(super) fn listener(&mut self, ip: IpAddr, port: u16, span: Span, reader: &mut Reader<'_>) {
+        let taken = self
+            .listeners
+            .iter()
+            .find(|(other, other_port, _)| *other_port == port && port != 0 && overlap(*other, ip));
+        if let Some((other, _, first)) = taken {
+            let (other, address) = (SocketAddr::new(*other, port), SocketAddr::new(ip, port));
+            let hint = format!(
+                "{other} is listened on from {}; every server needs an address of its own",
+                reader.place(first.start)
+            );
+            reader.error_hint("address-twice", span, format!("{address} is listened on twice"), hint);
+        }
+        self.listeners.push((ip, port, span));
+    }
+
+    fn label(&mut self, label: &str, span: Span, reader: &mut Reader<'_>) {
+        if let Some((_, first)) = self.labels.iter().find(|(other, _)| other == label) {
+            let hint =
+                format!("the first one is at {}; the default is `{}`", reader.place(first.start), defaults::LABEL);
+            reader.error_hint("label-twice", span, format!("two routers have the label `{label}`"), hint);
+        }
+        self.labels.push((label.to_owned(), span));
+    }
+}
+
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    let holds = |wide: IpAddr, narrow: IpAddr| match wide {
+        IpAddr::V4(wide) => wide.is_unspecified() && narrow.is_ipv4(),
+        IpAddr::V6(wide) => wide.is_unspecified(),
+    };
+    one == other || holds(one, other) || holds(other, one)
+}
+
+impl RouterConfig {
+    /// One `[[routers]]`; nothing where something is wrong that no default stands for.
+    pub(super) fn read(mut section: Section<'_>, shared: &mut Shared<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let from = reader.place(section.span().start);
+        let label = section.take("label");
+        let label_span = label.as_ref().map_or(section.span(), |item| item.value);
+        let label = label.map_or(Some(defaults::LABEL), |item| item.label(reader));
+        label.iter().for_each(|label| shared.seen.label(label, label_span, reader));
+        let dst_prefix = match section.take("dst_prefix") {
+            Some(item) => item.name_path(reader),
+            None => Path::parse(defaults::DST_PREFIX).ok(),
+        };
+        let list = identifier::read(section.take("identifier").as_ref(), reader);
+        let rules = rules(&mut section, shared.shapes, reader);
+        let binding_timeout = section.duration("binding_timeout", defaults::BINDING_TIMEOUT, reader);
+        let servers = servers(&mut section, shared, reader);
+        let logical = dst_prefix.clone().unwrap_or_default();
+        let service = ServicePolicies::read(section.take("service").as_ref(), &logical, reader);
+        let client = section.take("client");
+        let client = ClientPolicies::read(client.as_ref(), shared.shapes, shared.materials, reader);
+        section.finish(reader);
+        let rules = rules?;
+        Some(Self {
+            label: label?.into(),
+            identifiers: Identifiers { dst_prefix: dst_prefix?, list },
+            dtab: rules.dtab,
+            dtab_file: rules.file,
+            binding_timeout,
+            servers,
+            service,
+            client,
+            from,
+        })
+    }
+}
+
+/// `dtab` or `dtab_file`; no rules if there is neither.
+fn rules(section: &mut Section<'_>, shapes: &Shapes, reader: &mut Reader<'_>) -> Option<Rules> {
+    let (in_string, in_file) = (section.take("dtab"), section.take("dtab_file"));
+    let rules = match (in_string, in_file) {
+        (None, None) => return Some(Rules::default()),
+        (Some(_), Some(item)) => {
+            let hint = "keep the one that is meant; rules of both would have an order that nobody sees";
+            reader.error_hint("two-dtabs", item.key, "`dtab` and `dtab_file` exclude each other", hint);
+            return None;
+        }
+        (Some(item), None) => Rules::in_string(&item, reader)?,
+        (None, Some(item)) => Rules::in_file(&item, reader)?,
+    };
+    lint::rules(&rules, shapes, reader);
+    Some(rules)
+}
+
+fn servers(section: &mut Section<'_>, shared: &mut Shared<'_>, reader: &mut Reader<'_>) -> Vec<ServerConfig> {
+    let sections = section.take("servers").map(|item| item.sections(reader)).unwrap_or_default();
+    if sections.is_empty() {
+        let hint = "add [[routers.servers]] with a `port`";
+        reader.error_hint("no-server", section.span(), "a router without a server is never asked", hint);
+    }
+    let mut servers = Vec::with_capacity(sections.len());
+    for section in sections {
+        let span = section.span();
+        if let Some(server) = ServerConfig::read(section, shared.materials, reader) {
+            shared.seen.listener(server.ip, server.port, span, reader);
+            servers.push(server);
+        }
+    }
+    servers
 }

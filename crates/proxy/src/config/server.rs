@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use waypost_naming::Place;
 
-use crate::tls::{PeerIdentity, ServerMaterial};
+use super::defaults;
+use super::kinds::{Kind, Kinds};
+use super::raw::{Item, Reader, Section};
+use super::tls;
+use super::values::OFF;
+use crate::tls::{Materials, PeerIdentity, ServerMaterial};
 
 /// One server of a router.
 #[derive(Clone, Debug)]
@@ -48,6 +53,47 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// One `[[routers.servers]]`; nothing where it has no port or no usable TLS.
+    pub(super) fn read(mut section: Section<'_>, materials: &mut Materials, reader: &mut Reader<'_>) -> Option<Self> {
+        let from = reader.place(section.span().start);
+        let ip = section.ip("ip", defaults::LOOPBACK, reader);
+        let port = section.require("port", reader).and_then(|item| item.port(reader));
+        let tls = section.take("tls").map(|item| tls::server(&item, materials, reader));
+        let verified = matches!(&tls, Some(Some(tls)) if tls.client_ca.is_some());
+        let max_requests = section.take("max_concurrent_requests");
+        let max_connections = section.take("max_connections");
+        let max_body_bytes = section.take("max_body_bytes");
+        let context = section.take("context");
+        let read = Self {
+            ip,
+            port: port.unwrap_or_default(),
+            max_concurrent_requests: max_requests.and_then(|item| item.limit(defaults::MAX_REQUESTS, reader)).flatten(),
+            max_connections: max_connections
+                .and_then(|item| item.limit(defaults::MAX_CONNECTIONS.bounds, reader))
+                .unwrap_or(Some(defaults::MAX_CONNECTIONS.default)),
+            head_timeout: section.duration("head_timeout", defaults::HEAD_TIMEOUT, reader),
+            idle_timeout: section.duration("idle_timeout", defaults::IDLE_TIMEOUT, reader),
+            max_head_bytes: section.size("max_head_bytes", defaults::MAX_HEAD_BYTES, reader),
+            max_headers: section.integer("max_headers", defaults::MAX_HEADERS, reader),
+            clear_context: section.flag("clear_context", false, reader),
+            overrides: overrides(&mut section, ip, verified, reader),
+            context: context.and_then(|item| CONTEXT.named_by(&item, reader)).unwrap_or(ContextFrom::Trusted),
+            max_concurrent_streams: http2_streams(&mut section, reader),
+            max_call_depth: section.integer("max_call_depth", defaults::MAX_CALL_DEPTH, reader),
+            max_body_bytes: max_body_bytes
+                .filter(|item| !item.is_off())
+                .and_then(|item| item.size(defaults::MAX_BODY_BYTES, reader)),
+            tls: None,
+            from,
+        };
+        section.finish(reader);
+        port?;
+        match tls {
+            None => Some(read),
+            Some(tls) => Some(Self { tls: Some(tls?), ..read }),
+        }
+    }
+
     /// The address to listen on.
     pub const fn address(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.port)
@@ -112,6 +158,47 @@ impl Overrides {
 }
 
 impl OverrideSource {
+    fn read(item: &Item<'_>, verified: bool, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = item.text(reader)?;
+        let source = Self::parse(text);
+        match &source {
+            None => {
+                let hint = "a URI (spiffe://...), a DNS name (*.ops.example.com) or a network (10.0.0.0/8)";
+                reader.error_hint("bad-value", item.value, format!("`{text}` names no caller"), hint);
+            }
+            Some(Self::Uri(_) | Self::DnsPattern(_)) if !verified => {
+                let hint = "a name is taken from a verified client certificate: set `tls.client_ca`";
+                reader.warning(
+                    "unverifiable-name",
+                    item.value,
+                    format!("no caller of this server is ever `{text}`"),
+                    hint,
+                );
+            }
+            Some(Self::Uri(_) | Self::DnsPattern(_) | Self::Net(..)) => {}
+        }
+        source
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.contains("://") {
+            return Some(Self::Uri(text.to_owned()));
+        }
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Some(Self::Net(ip, if ip.is_ipv4() { 32 } else { 128 }));
+        }
+        if let Some((ip, length)) = text.split_once('/') {
+            let (ip, length) = (ip.parse::<IpAddr>().ok()?, length.parse::<u8>().ok()?);
+            let longest = if ip.is_ipv4() { 32 } else { 128 };
+            return (length <= longest).then_some(Self::Net(ip, length));
+        }
+        let labels = text.strip_prefix("*.").unwrap_or(text);
+        let fine = |label: &str| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        labels.split('.').all(fine).then(|| Self::DnsPattern(text.to_ascii_lowercase()))
+    }
+
     fn names(&self, peer: IpAddr, identity: Option<&PeerIdentity>) -> bool {
         match self {
             Self::Uri(wanted) => identity.is_some_and(|identity| identity.uris.contains(wanted)),
@@ -119,6 +206,44 @@ impl OverrideSource {
                 identity.is_some_and(|identity| identity.dns.iter().any(|name| dns_matches(pattern, name)))
             }
             Self::Net(network, length) => in_network(peer, *network, *length),
+        }
+    }
+}
+
+fn http2_streams(section: &mut Section<'_>, reader: &mut Reader<'_>) -> u32 {
+    let http2 = section.take("http2").and_then(|item| item.section(reader));
+    let Some(mut http2) = http2 else { return defaults::SERVER_STREAMS.default };
+    let streams = http2.integer("max_concurrent_streams", defaults::SERVER_STREAMS, reader);
+    http2.finish(reader);
+    streams
+}
+
+/// `overrides.allow`; `verified`: the server knows who its callers are.
+fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut Reader<'_>) -> Overrides {
+    let default = if ip.is_loopback() { Overrides::Any } else { Overrides::None };
+    let Some(mut table) = section.take("overrides").and_then(|item| item.section(reader)) else { return default };
+    let allow = table.take("allow");
+    table.finish(reader);
+    let Some(item) = allow else { return default };
+    if item.is_list() {
+        let items = item.list(reader).unwrap_or_default();
+        let sources = items.iter().filter_map(|item| OverrideSource::read(item, verified, reader)).collect();
+        return Overrides::List(sources);
+    }
+    match item.as_text() {
+        Some("any") => {
+            if !ip.is_loopback() {
+                let message = "anybody who can reach this server can send requests to any name of the dtab";
+                let hint = "name who may: allow = [\"spiffe://...\", \"*.ops.example.com\", \"10.0.0.0/8\"]";
+                reader.warning("open-overrides", item.value, message, hint);
+            }
+            Overrides::Any
+        }
+        Some(OFF) => Overrides::None,
+        Some(_) | None => {
+            let wanted = "\"any\", \"none\" or a list of names and networks";
+            reader.error("bad-value", item.value, format!("`{}` must be {wanted}", item.name));
+            default
         }
     }
 }
@@ -141,4 +266,63 @@ fn in_network(peer: IpAddr, network: IpAddr, length: u8) -> bool {
     };
     let host_bits = width.saturating_sub(u32::from(length));
     (peer ^ network).checked_shr(host_bits).unwrap_or(0) == 0
+}
+
+const CONTEXT: Kinds<ContextFrom> = Kinds {
+    of: "source of context",
+    known: &[Kind::new("trusted", &[], ContextFrom::Trusted), Kind::new("any", &[], ContextFrom::Any)],
+    not_yet: &[],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_addresses_in_either_spelling() {
+        for (source, peer, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+        ] {
+            let overrides = Overrides::List(vec![OverrideSource::parse(source).unwrap()]);
+            assert_eq!(overrides.allows(peer.parse().unwrap(), None), expected, "{peer} in {source}");
+        }
+    }
+
+    #[test]
+    fn names_come_from_the_verified_certificate_only() {
+        let peer: IpAddr = "192.0.2.1".parse().unwrap();
+        let identity = PeerIdentity {
+            uris: vec!["spiffe://example.com/ops".to_owned()],
+            dns: vec!["Web.ops.example.com".to_owned()],
+            common_name: Some("root.ops.example.com".to_owned()),
+        };
+        for (source, expected) in [
+            ("spiffe://example.com/ops", true),
+            ("spiffe://example.com/op", false),
+            ("*.ops.example.com", true),
+            ("web.ops.example.com", true),
+            ("*.example.com", false),
+            ("root.ops.example.com", false),
+        ] {
+            let overrides = Overrides::List(vec![OverrideSource::parse(source).unwrap()]);
+            assert_eq!(overrides.allows(peer, Some(&identity)), expected, "{source}");
+            assert!(!overrides.allows(peer, None), "{source} without a certificate");
+        }
+    }
+
+    #[test]
+    fn what_names_nobody_is_no_source() {
+        for text in ["", "*", "*.", "a..b", "10.0.0.0/33", "10.0.0/8", "::/129", "ops@example.com"] {
+            assert_eq!(OverrideSource::parse(text), None, "{text}");
+        }
+    }
 }

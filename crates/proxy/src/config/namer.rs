@@ -1,0 +1,158 @@
+//! `[[namers]]`: where names are resolved, and what their bound paths look like.
+
+use std::net::SocketAddr;
+
+use waypost_naming::{Path, Rewrite, Segment};
+use waypost_routing::{Endpoint, NamerConfig, NamerKind};
+
+use super::defaults;
+use super::kinds::{Chosen, Kind, Kinds};
+use super::lint::{Shape, Shapes};
+use super::raw::{Item, Reader, Section};
+
+#[derive(Clone, Copy, Debug)]
+enum Is {
+    Fs,
+    Static,
+    Rewrite,
+}
+
+/// The namers at `item`, and the bound paths that they can make.
+pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<NamerConfig>, Shapes) {
+    let mut shapes = Shapes::builtin();
+    let mut namers = Vec::new();
+    for section in item.map(|item| item.sections(reader)).unwrap_or_default() {
+        match one(section, reader) {
+            Some((prefix, kind)) => {
+                shapes.add(Shape::of(&prefix, kind.as_ref()));
+                namers.extend(kind.map(|kind| NamerConfig { prefix, kind }));
+            }
+            None => shapes.incomplete(),
+        }
+    }
+    (namers, shapes)
+}
+
+/// The prefix, and the kind unless something is wrong with it.
+fn one(section: Section<'_>, reader: &mut Reader<'_>) -> Option<(Path, Option<NamerKind>)> {
+    let Chosen { is, kind, mut section } = KINDS.choose_in(section, reader)?;
+    let prefix = match section.take("prefix") {
+        Some(item) => prefix(&item, reader),
+        None => kind.as_text().and_then(|kind| Path::parse(&format!("/{kind}")).ok()),
+    };
+    let kind = match is {
+        Is::Fs => fs(&mut section, reader),
+        Is::Static => fixed(&mut section, reader),
+        Is::Rewrite => rewrite(&mut section, reader),
+    };
+    section.finish(reader);
+    Some((prefix?, kind))
+}
+
+/// `lab`, or as linkerd writes it `/lab`.
+fn prefix(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Path> {
+    let text = item.text(reader)?;
+    let slashed = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
+    let path = Path::parse(&slashed).ok().filter(|path| !path.is_empty());
+    match path {
+        Some(path) if path.segments().first().is_some_and(|first| first.as_bytes() == b"#") => {
+            let without = path.drop(1).to_string();
+            let hint = format!("write \"{}\"; names are then `{path}/...`", without.trim_start_matches('/'));
+            reader.error_hint("bad-value", item.value, "a prefix is written without its `/#`", hint);
+            None
+        }
+        Some(path) => Some(path),
+        None => {
+            let hint = "such as \"lab\"; names are then `/#/lab/...`";
+            reader.error_hint("bad-value", item.value, format!("`{text}` is no prefix of a namer"), hint);
+            None
+        }
+    }
+}
+
+fn fs(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<NamerKind> {
+    let item = section.require("root_dir", reader)?;
+    let root_dir = item.path(reader)?;
+    match std::fs::metadata(&root_dir) {
+        Ok(metadata) if metadata.is_dir() => Some(NamerKind::Fs { root_dir }),
+        Ok(_) => {
+            reader.error("bad-path", item.value, format!("{}: not a directory", root_dir.display()));
+            None
+        }
+        Err(error) => {
+            let message = format!("{}: {}", root_dir.display(), super::describe(&error));
+            reader.error("missing-file", item.value, message);
+            None
+        }
+    }
+}
+
+fn fixed(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<NamerKind> {
+    let services = section.require("services", reader)?.named_items(reader);
+    let services = services.iter().map(|(name, item)| service(name, item, reader)).collect::<Vec<_>>();
+    services.into_iter().collect::<Option<_>>().map(|services| NamerKind::Static { services })
+}
+
+fn service(name: &str, item: &Item<'_>, reader: &mut Reader<'_>) -> Option<(Segment, Vec<Endpoint>)> {
+    let segment = item.segment_of(name, reader);
+    let endpoints = item.list(reader)?.iter().map(|item| endpoint(item, reader)).collect::<Vec<_>>();
+    Some((segment?, endpoints.into_iter().collect::<Option<_>>()?))
+}
+
+/// `"127.0.0.1:8080"` or `{ addr = "127.0.0.1:8080", weight = 2.0 }`.
+fn endpoint(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Endpoint> {
+    if item.as_text().is_some() {
+        return address(item, reader).map(|addr| Endpoint { addr, weight: defaults::WEIGHT.default });
+    }
+    let mut section = item.section(reader)?;
+    let addr = section.require("addr", reader).and_then(|item| address(&item, reader));
+    let weight = section.fraction("weight", defaults::WEIGHT, reader);
+    section.finish(reader);
+    addr.map(|addr| Endpoint { addr, weight })
+}
+
+fn address(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<SocketAddr> {
+    let text = item.text(reader)?;
+    let parsed = text.parse();
+    if parsed.is_err() {
+        let hint = "an IP address and a port: \"127.0.0.1:8080\", \"[::1]:8080\"; names are looked up by the `fs` namer and by `/$/inet`";
+        reader.error_hint("bad-address", item.value, format!("`{text}` is no address"), hint);
+    }
+    parsed.ok()
+}
+
+fn rewrite(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<NamerKind> {
+    let pattern = section.require("pattern", reader).and_then(|item| item.pattern(reader));
+    let name = section.require("name", reader);
+    let (pattern, _) = pattern?;
+    let item = name?;
+    let name = item.template(&pattern, reader)?;
+    if !item.as_text().is_some_and(|text| text.starts_with('/')) {
+        reader.error_hint("bad-value", item.value, "a name is a path", "write \"/svc/{x}\"");
+        return None;
+    }
+    Some(NamerKind::Rewrite(Rewrite { pattern, name }))
+}
+
+const KINDS: Kinds<Is> = Kinds {
+    of: "namer",
+    known: &[
+        Kind::new("fs", &["io.l5d.fs"], Is::Fs),
+        Kind::new("static", &["io.l5d.static"], Is::Static),
+        Kind::new("rewrite", &["io.l5d.rewrite"], Is::Rewrite),
+    ],
+    not_yet: &[
+        "etcd",
+        "dns",
+        "io.l5d.consul",
+        "io.l5d.curator",
+        "io.l5d.dnssrv",
+        "io.l5d.etcd",
+        "io.l5d.k8s",
+        "io.l5d.k8s.external",
+        "io.l5d.k8s.ns",
+        "io.l5d.marathon",
+        "io.l5d.serversets",
+        "io.l5d.zkLeader",
+    ],
+};
