@@ -18,8 +18,8 @@ mod report;
 pub use histogram::{Histogram, HistogramCounts};
 pub use labels::{Kind, Label, LabelTable};
 pub use metrics::{
-    CacheCounts, CacheMetrics, Class, ClientCounts, ClientMetrics, ConnectionGuard, RouterCounts, RouterMetrics,
-    ServerCounts, ServerMetrics, ServiceCounts, ServiceMetrics, TLS_OUTCOMES, Wire,
+    CacheCounts, CacheMetrics, Class, ClientCounts, ClientMetrics, ConnectionGuard, Counts, RouterCounts,
+    RouterMetrics, ServerCounts, ServerMetrics, ServiceCounts, ServiceMetrics, TLS_OUTCOMES, Wire,
 };
 pub use registry::WorkerMetrics;
 pub use report::{

@@ -50,9 +50,12 @@ pub struct LabelTable {
     state: Mutex<State>,
 }
 
+/// The values of one kind in one router.
+type Known = HashMap<Arc<str>, Arc<Label>>;
+
 #[derive(Debug, Default)]
 struct State {
-    labels: HashMap<(Kind, Arc<str>), HashMap<Arc<str>, Arc<Label>>>,
+    labels: HashMap<(Kind, Arc<str>), Known>,
     /// When each worker last reported, by its number.
     reported: HashMap<u64, u64>,
     workers: u64,

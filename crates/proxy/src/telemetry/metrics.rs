@@ -39,7 +39,8 @@ pub(super) trait Metrics: Default {
 }
 
 /// The plain data of one set; what workers report adds up.
-pub(super) trait Counts: Default {
+pub trait Counts: Default {
+    /// Adds what another worker counted.
     fn merge(&mut self, other: &Self);
 }
 

@@ -59,6 +59,11 @@ impl WorkerMetrics {
         self.services.find(&self.table, router, &logical.to_string(), Instant::now())
     }
 
+    /// The counters of all logical paths that have not bound: anybody can make such names up, so they share `other`.
+    pub fn unbound(&self, router: &Arc<str>) -> Rc<ServiceMetrics> {
+        self.services.other(router)
+    }
+
     /// The counters of a bound path.
     pub fn client(&self, router: &Arc<str>, bound: &Path) -> Rc<ClientMetrics> {
         self.clients.find(&self.table, router, &bound.to_string(), Instant::now())
@@ -110,6 +115,12 @@ struct OfRouter<M> {
     other: Option<Rc<M>>,
 }
 
+impl<M> Default for OfRouter<M> {
+    fn default() -> Self {
+        Self { named: HashMap::new(), other: None }
+    }
+}
+
 struct Entry<M> {
     label: Arc<Label>,
     metrics: Rc<M>,
@@ -122,10 +133,14 @@ impl<M: Metrics> Register<M> {
         Self { kind, routers: RefCell::default() }
     }
 
+    fn other(&self, router: &Arc<str>) -> Rc<M> {
+        let mut routers = self.routers.borrow_mut();
+        Rc::clone(routers.entry(Arc::clone(router)).or_default().other.get_or_insert_default())
+    }
+
     fn find(&self, table: &LabelTable, router: &Arc<str>, name: &str, now: Instant) -> Rc<M> {
         let mut routers = self.routers.borrow_mut();
-        let of_router =
-            routers.entry(Arc::clone(router)).or_insert_with(|| OfRouter { named: HashMap::new(), other: None });
+        let of_router = routers.entry(Arc::clone(router)).or_default();
         let known = of_router.named.get(name).filter(|entry| !entry.label.is_retired());
         if let Some(entry) = known {
             table.touch(&entry.label, now);

@@ -95,7 +95,7 @@ impl<C: Counts> Family<C> {
                 // One that was given up and then used again: the new one counts from zero on.
                 Some(mine) if mine.label.as_ref().is_some_and(|label| label.is_retired()) => *mine = series,
                 Some(mine) if series.label.as_ref().is_none_or(|label| !label.is_retired()) => {
-                    mine.counts.merge(&series.counts)
+                    mine.counts.merge(&series.counts);
                 }
                 Some(_) => {}
                 None => {
