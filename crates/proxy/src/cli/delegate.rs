@@ -1,0 +1,119 @@
+//! `waypost delegate`: a path through a dtab, without a configuration.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use waypost_naming::{
+    Answer, Bound, Dtab, Finding, NameTree, Namer, ParseError, Path, Place, Source, Target, delegate,
+};
+use waypost_routing::{AddressSet, Endpoint, NamerSet};
+
+use super::{FAILED, USAGE, print};
+use crate::explanation::{Color, plain_tree, shown_tree, tree_text};
+
+/// Where a path leads by a dtab: every branch, and the one that a request takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DelegateArgs {
+    /// The rules, as in `/svc => /#/fs ; /svc/users => /a | /b`
+    #[arg(long, value_name = "DTAB")]
+    pub dtab: String,
+    /// A name that is bound, in place of a namer: `/#/fs/users=127.0.0.1:8080,127.0.0.1:8081`
+    #[arg(long = "name", value_name = "PATH=ADDR[,ADDR]")]
+    pub names: Vec<String>,
+    /// The path to delegate
+    #[arg(value_name = "PATH")]
+    pub path: String,
+    /// Print JSON, in the shape of linkerd's delegator
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command. 0: something is bound, 1: nothing is, 2: a path, dtab or name that can't be read.
+pub fn run(args: &DelegateArgs) -> u8 {
+    let read = || -> Result<(Dtab, Names, Path), Box<Finding>> {
+        let place = Place::Named(Arc::from("--dtab"));
+        let dtab =
+            Dtab::parse_at(&args.dtab, |_| place.clone()).map_err(|error| unreadable("--dtab", &args.dtab, &error))?;
+        let names = args.names.iter().map(|text| Name::read(text)).collect::<Result<_, _>>()?;
+        let path = Path::parse(&args.path).map_err(|error| unreadable("PATH", &args.path, &error))?;
+        Ok((dtab, Names { names, builtin: NamerSet::read(&[]).0 }, path))
+    };
+    let (dtab, names, path) = match read() {
+        Ok(read) => read,
+        Err(finding) => {
+            print::findings(&[*finding]);
+            return USAGE;
+        }
+    };
+    let tree = delegate(&dtab, &path, &names);
+    let text = if args.json { format!("{:#}\n", plain_tree(&tree)) } else { tree_text(&shown_tree(&tree), Color::On) };
+    let is_bound = |node| matches!(node, &waypost_naming::DelegateNode::Leaf(_));
+    let bound = tree.winner().leaves().iter().any(|winner| is_bound(&winner.node.node));
+    let printed = print::out(&text);
+    if bound { printed } else { FAILED }
+}
+
+/// One `--name`.
+struct Name {
+    path: Path,
+    addresses: Arc<AddressSet>,
+}
+
+impl Name {
+    fn read(text: &str) -> Result<Self, Box<Finding>> {
+        let source = || Arc::new(Source { name: "--name".to_owned(), text: text.to_owned() });
+        let bad =
+            |start: usize, length: usize, message: String| {
+                let span = waypost_naming::Span { start, end: start + length };
+                Box::new(Finding::error("bad-name", message).at(source(), span).hint(
+                    "a name is written /#/fs/users=127.0.0.1:8080,127.0.0.1:8081; one without addresses ends in `=`",
+                ))
+            };
+        // A shown path has no `=` in it that is not escaped.
+        let Some((path_text, addresses)) = text.split_once('=') else {
+            return Err(bad(text.len(), 0, "`=` is missing".to_owned()));
+        };
+        let path = Path::parse(path_text).map_err(|error| unreadable("--name", text, &error))?;
+        let mut endpoints = Vec::new();
+        let mut start = path_text.len() + 1;
+        for address in addresses.split(',').filter(|_| !addresses.is_empty()) {
+            let addr = SocketAddr::from_str(address.trim())
+                .map_err(|_| bad(start, address.len(), format!("`{address}` is no address with a port")))?;
+            endpoints.push(Endpoint { addr, weight: 1.0 });
+            start += address.len() + 1;
+        }
+        Ok(Self { path, addresses: Arc::new(AddressSet::fixed(endpoints)) })
+    }
+}
+
+/// The names given, before what is built in.
+struct Names {
+    names: Vec<Name>,
+    builtin: NamerSet,
+}
+
+impl Namer for Names {
+    type Addr = Arc<AddressSet>;
+
+    fn lookup(&self, path: &Path) -> Answer<Self::Addr> {
+        let given = self.names.iter().filter(|name| path.starts_with(&name.path)).max_by_key(|name| name.path.len());
+        match given {
+            None => self.builtin.lookup(path),
+            Some(name) => Answer::Tree(NameTree::Leaf(Target::Bound(Bound {
+                id: name.path.clone(),
+                residual: path.drop(name.path.len()),
+                addr: Arc::clone(&name.addresses),
+            }))),
+        }
+    }
+}
+
+fn unreadable(name: &str, text: &str, error: &ParseError) -> Box<Finding> {
+    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    let finding = Finding::error("bad-syntax", error.to_string()).at(Arc::new(source), error.span);
+    Box::new(match error.kind.hint() {
+        Some(hint) => finding.hint(hint),
+        None => finding,
+    })
+}

@@ -1,0 +1,149 @@
+//! Policies as JSON: each value as one would write it in the file, and where it was written.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use waypost_naming::Place;
+use waypost_routing::{AccrualPolicy, BalancerKind, ClientTls, TlsSettings, TlsVersion};
+
+use crate::config::{Classifier, ClientPolicy, Pool, Protocol, Retries, ServicePolicy};
+
+pub(super) fn service(policy: &ServicePolicy) -> Map<String, Value> {
+    let mut keys = Map::new();
+    put(&mut keys, "total_timeout", time_limit(policy.total_timeout.value), &policy.total_timeout.from);
+    put(&mut keys, "classifier", classifier(policy.classifier.value), &policy.classifier.from);
+    put(&mut keys, "retries", retries(&policy.retries.value), &policy.retries.from);
+    keys
+}
+
+pub(super) fn client(policy: &ClientPolicy) -> Map<String, Value> {
+    let mut keys = Map::new();
+    put(&mut keys, "connect_timeout", time_limit(policy.connect_timeout.value), &policy.connect_timeout.from);
+    put(&mut keys, "attempt_timeout", time_limit(policy.attempt_timeout.value), &policy.attempt_timeout.from);
+    put(&mut keys, "protocol", protocol(policy.protocol.value), &policy.protocol.from);
+    put(&mut keys, "balancer", json!({ "kind": balancer(policy.balancer.value) }), &policy.balancer.from);
+    put(&mut keys, "accrual", accrual(&policy.accrual.value), &policy.accrual.from);
+    put(&mut keys, "pool", pool(&policy.pool.value), &policy.pool.from);
+    let streams = &policy.max_concurrent_streams;
+    put(&mut keys, "max_concurrent_streams", streams.value, &streams.from);
+    put(&mut keys, "host", policy.host.value.clone(), &policy.host.from);
+    put(&mut keys, "strip_context", policy.strip_context.value, &policy.strip_context.from);
+    keys
+}
+
+/// The TLS identity that connections under `policy` must prove; null: clear text. Where the policy refuses the bound
+/// path, `kind` is `refused` and `error` says why.
+#[must_use]
+pub fn tls_json(policy: &ClientPolicy) -> Value {
+    let from = policy.tls.from.to_string();
+    match &policy.tls.value {
+        Ok(ClientTls::Clear) => Value::Null,
+        Ok(tls @ ClientTls::Encrypt { settings, .. }) => identity(("no_validation", None), tls.sni(), settings, &from),
+        Ok(tls @ ClientTls::Verify { kind, name, settings }) => {
+            identity((kind, Some(&name.to_string())), tls.sni(), settings, &from)
+        }
+        Err(why) => json!({
+            "kind": "refused", "name": null, "sni": null, "trust": [], "from": from, "error": why.to_string()
+        }),
+    }
+}
+
+/// `who` is the kind of the policy and the name to verify.
+fn identity(who: (&str, Option<&str>), sni: Option<&str>, settings: &TlsSettings, from: &str) -> Value {
+    let files =
+        |files: &[std::path::PathBuf]| files.iter().map(|file| file.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let client_auth = settings.client_auth.as_ref().map(|(cert, _)| cert.to_string_lossy().into_owned());
+    let protocols: Vec<&str> = settings.protocols.iter().map(|version| tls_version(*version)).collect();
+    json!({
+        "kind": who.0,
+        "name": who.1,
+        "sni": sni,
+        "trust": files(&settings.trust),
+        "from": from,
+        "crls": files(&settings.crls),
+        "client_auth": client_auth,
+        "protocols": protocols,
+        "alpn": settings.alpn,
+        "allow_common_name": settings.allow_common_name,
+    })
+}
+
+fn put(keys: &mut Map<String, Value>, key: &str, value: impl Into<Value>, from: &Place) {
+    keys.insert(key.to_owned(), json!({ "value": value.into(), "from": from.to_string() }));
+}
+
+fn time_limit(limit: Option<Duration>) -> Value {
+    limit.map_or_else(|| "none".into(), |limit| duration(limit).into())
+}
+
+/// In seconds where that is a whole number, as the documentation writes them.
+pub(super) fn duration(duration: Duration) -> String {
+    if duration.subsec_nanos() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{}ms", duration.as_millis())
+    }
+}
+
+const fn classifier(classifier: Classifier) -> &'static str {
+    match classifier {
+        Classifier::NonRetryable5xx => "http.non_retryable_5xx",
+        Classifier::RetryableRead5xx => "http.retryable_read_5xx",
+        Classifier::RetryableIdempotent5xx => "http.retryable_idempotent_5xx",
+        Classifier::AllSuccessful => "http.all_successful",
+    }
+}
+
+fn retries(retries: &Retries) -> Value {
+    let budget = &retries.budget;
+    json!({
+        "budget": {
+            "ratio": budget.ratio, "min_per_second": budget.min_per_second, "ttl": duration(budget.ttl)
+        },
+        "max_attempts": retries.max_attempts,
+        "backoff": { "min": duration(retries.backoff_min), "max": duration(retries.backoff_max) },
+    })
+}
+
+const fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Auto => "auto",
+        Protocol::Match => "match",
+        Protocol::Http1 => "http1",
+        Protocol::Http2 => "http2",
+    }
+}
+
+const fn balancer(kind: BalancerKind) -> &'static str {
+    match kind {
+        BalancerKind::P2c => "p2c",
+        BalancerKind::Ewma => "ewma",
+        BalancerKind::RoundRobin => "round_robin",
+    }
+}
+
+fn accrual(policy: &AccrualPolicy) -> Value {
+    match policy {
+        AccrualPolicy::None => json!({ "kind": "none" }),
+        AccrualPolicy::ConsecutiveFailures { failures, backoff_min, backoff_max } => json!({
+            "kind": "consecutive_failures",
+            "failures": failures,
+            "backoff": { "min": duration(*backoff_min), "max": duration(*backoff_max) },
+        }),
+    }
+}
+
+fn pool(pool: &Pool) -> Value {
+    json!({
+        "max_connections": pool.max_connections,
+        "max_waiters": pool.max_waiters,
+        "idle_timeout": duration(pool.idle_timeout),
+    })
+}
+
+const fn tls_version(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    }
+}
