@@ -5,6 +5,7 @@
 mod callers;
 mod chain;
 mod clear_text;
+mod docs;
 mod hello;
 mod lab;
 mod names;
