@@ -4,9 +4,17 @@
 //! `docs/ARCHITECTURE.md` has the map.
 
 pub mod admin;
+pub mod app;
+pub mod body;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod explanation;
 pub mod plan;
+pub mod policy;
+pub mod process_wide;
+pub mod request;
+pub mod server;
 pub mod telemetry;
 pub mod tls;
+pub mod worker;

@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The `waypost` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(waypost::cli::main())
+}

@@ -1,0 +1,383 @@
+//! From a configuration to running parts, and back: who owns which task, how a new configuration is taken on, how the
+//! process ends.
+//!
+//! [`App`] lives on the control runtime. It publishes; workers follow. A reload makes a whole new snapshot beside the
+//! one in use and publishes it only when every part of it stands.
+
+pub mod control;
+pub mod files;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use waypost_naming::{Finding, Place, Severity};
+use waypost_routing::{DtabCell, Generation, HealthRegistry, NamerSet};
+
+use self::control::Control;
+use self::files::Watched;
+use crate::config::{Config, Loaded};
+use crate::plan::{Router, Snapshot};
+use crate::server::listener::Listener;
+use crate::telemetry::LabelTable;
+use crate::worker::{self, ASKS, Published, Serving, Shared};
+
+/// Why waypost does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration can't be loaded.
+    #[error("the configuration has {} error(s)", .0.iter().filter(|finding| finding.severity == Severity::Error).count())]
+    Config(Vec<Finding>),
+    /// An address can't be listened on.
+    #[error("{addr} ({from}) can't be listened on")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// The section that asks for it.
+        from: Place,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A thread, a runtime or a signal handler is not to be had.
+    #[error("the system refuses what is needed to run")]
+    System(#[source] io::Error),
+}
+
+/// Everything that runs beside the workers.
+#[derive(Debug)]
+pub struct App {
+    control: Arc<Control>,
+    reloads: mpsc::Receiver<oneshot::Sender<Result<(), Vec<Finding>>>>,
+    workers: Vec<oneshot::Receiver<()>>,
+    /// Discovery and admin.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Ends the discovery that only the snapshot in use needs.
+    discovery: CancellationToken,
+    watched: Watched,
+}
+
+/// Where the text of a reload comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Text {
+    /// The file, as it is now.
+    File,
+    /// The configuration in use; only the files that it names are read again.
+    InUse,
+}
+
+impl App {
+    /// Starts everything; when this returns, every address is listened on.
+    ///
+    /// # Errors
+    /// Nothing runs then.
+    pub async fn start(path: PathBuf, loaded: Loaded, log: control::LogFilter) -> Result<Self, RunError> {
+        let config = Arc::new(loaded.config);
+        let workers = config.workers.map_or_else(available_cores, usize::from);
+        let admin_addr = SocketAddr::new(config.admin.ip, config.admin.port);
+        let admin = tokio::net::TcpListener::bind(admin_addr).await.map_err(|source| RunError::Listen {
+            addr: admin_addr,
+            from: config.admin.from.clone(),
+            source,
+        })?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let generation = Arc::new(Generation::new());
+        let health = Arc::new(HealthRegistry::new());
+        let discovery = stop.child_token();
+        let namers = Arc::new(NamerSet::live(&config.namers, Arc::clone(&generation), &tasks, discovery.clone()));
+        let snapshot = Arc::new(snapshot(1, &config, &namers, &health));
+        let servers = listen(&snapshot, &[], workers)?;
+        let watched = Watched::new(&config);
+        let shared = Arc::new(Shared {
+            generation,
+            health,
+            permits: Default::default(),
+            budgets: Default::default(),
+            labels: Arc::new(LabelTable::default()),
+            workers,
+            published: ArcSwap::from_pointee(Published { snapshot, servers, draining: false }),
+        });
+        let (asks, ended) = start_workers(&shared).map_err(RunError::System)?;
+        let (reload, reloads) = mpsc::channel(RELOADS);
+        let admin_addr = admin.local_addr().map_err(RunError::System)?;
+        let control = Arc::new(Control {
+            path,
+            shared,
+            asks,
+            reload,
+            admin: admin_addr,
+            shutdown: CancellationToken::new(),
+            started: SystemTime::now(),
+            log,
+            config_reloads: (AtomicU64::new(0), AtomicU64::new(0)),
+            tls_reloads: (AtomicU64::new(0), AtomicU64::new(0)),
+        });
+        let serving = crate::admin::serve(admin, Arc::clone(&control) as Arc<dyn crate::admin::Control>, stop.clone());
+        drop(tasks.spawn(serving));
+        tracing::info!(addr = %admin_addr, "admin listens");
+        for server in &control.shared.published.load().servers {
+            let label = control.label_of(server);
+            tracing::info!(router = label.as_deref().unwrap_or_default(), addr = %server.listener.addr, "serving");
+        }
+        Ok(Self { control, reloads, workers: ended, tasks, stop, discovery, watched })
+    }
+
+    /// What the admin and the demo ask.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Runs until a signal, or the admin, says that it is enough; then drains.
+    ///
+    /// # Errors
+    /// Should the system give no signals; nothing was served then.
+    pub async fn run(mut self) -> Result<(), RunError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::System)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::System)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(RunError::System)?;
+        let mut look = tokio::time::interval(files::LOOK_INTERVAL);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let shutdown = self.control.shutdown.clone();
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                () = shutdown.cancelled() => break,
+                _ = hang_up.recv() => { let _logged = self.reload(Text::File).await; }
+                Some(answer) = self.reloads.recv() => {
+                    let result = self.reload(Text::File).await;
+                    // Whoever asked may be gone; it is logged in any case.
+                    drop(answer.send(result));
+                }
+                _ = look.tick() => self.look_at_files().await,
+            }
+        }
+        self.drain().await;
+        Ok(())
+    }
+
+    /// Whatever files changed are taken on.
+    async fn look_at_files(&mut self) {
+        let changes = self.watched.look();
+        let published = self.control.shared.published.load_full();
+        for (path, text) in changes.dtabs {
+            files::take_dtab(&published.snapshot, &path, &text, &self.control.shared.generation);
+        }
+        if changes.config && published.snapshot.config.watch {
+            let _logged = self.reload(Text::File).await;
+        } else if changes.tls {
+            let _logged = self.reload(Text::InUse).await;
+        }
+    }
+
+    /// Takes on a configuration whole, or not at all.
+    async fn reload(&mut self, text: Text) -> Result<(), Vec<Finding>> {
+        let result = self.try_reload(text).await;
+        let counted = match text {
+            Text::File => &self.control.config_reloads,
+            Text::InUse => &self.control.tls_reloads,
+        };
+        match &result {
+            Ok(()) => {
+                counted.0.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(
+                    generation = self.control.shared.published.load().snapshot.generation,
+                    "configuration reloaded"
+                );
+            }
+            Err(findings) => {
+                counted.1.fetch_add(1, Ordering::Relaxed);
+                for finding in findings {
+                    let place = finding.place().map(|(file, line, column)| format!("{file}:{line}:{column}"));
+                    tracing::error!(place = place.as_deref().unwrap_or_default(), message = %finding.message, "new configuration refused, the one in use goes on");
+                }
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&mut self, text: Text) -> Result<(), Vec<Finding>> {
+        let before = self.control.shared.published.load_full();
+        let loaded = match text {
+            Text::File => Config::load(&self.control.path)?,
+            Text::InUse => {
+                let source = &before.snapshot.config.source;
+                Config::parse(&source.name, &source.text, files::base_dir(&self.control.path))?
+            }
+        };
+        for warning in &loaded.warnings {
+            tracing::warn!(message = %warning.message, "configuration");
+        }
+        let config = Arc::new(loaded.config);
+        self.refuse_what_needs_a_restart(&config)?;
+        let discovery = self.stop.child_token();
+        let kept = before.snapshot.routers.first().filter(|_| before.snapshot.config.namers == config.namers);
+        let namers = match kept {
+            Some(router) => Arc::clone(&router.namers),
+            None => {
+                let generation = Arc::clone(&self.control.shared.generation);
+                let namers = Arc::new(NamerSet::live(&config.namers, generation, &self.tasks, discovery.clone()));
+                first_answers(&namers, &self.control.shared.generation).await;
+                namers
+            }
+        };
+        let snapshot =
+            Arc::new(snapshot(before.snapshot.generation + 1, &config, &namers, &self.control.shared.health));
+        let servers = listen(&snapshot, &before.servers, self.control.shared.workers).map_err(|error| {
+            discovery.cancel();
+            vec![Finding::error("listen", chain(&error))]
+        })?;
+        self.watched = Watched::new(&config);
+        self.control.shared.published.store(Arc::new(Published { snapshot, servers, draining: false }));
+        self.control.shared.generation.bump();
+        if kept.is_none() {
+            std::mem::replace(&mut self.discovery, discovery).cancel();
+        }
+        Ok(())
+    }
+
+    fn refuse_what_needs_a_restart(&self, config: &Config) -> Result<(), Vec<Finding>> {
+        let mut findings = Vec::new();
+        if config.workers.is_some_and(|workers| workers.get() != self.control.shared.workers) {
+            let now = self.control.shared.workers;
+            findings.push(Finding::error(
+                "workers",
+                format!("`workers` is {now} since the start: another number needs a restart"),
+            ));
+        }
+        let admin = SocketAddr::new(config.admin.ip, config.admin.port);
+        let in_use = self.control.shared.published.load().snapshot.config.admin.clone();
+        if admin != SocketAddr::new(in_use.ip, in_use.port) {
+            findings.push(Finding::error(
+                "admin",
+                format!("the admin listens on {}: another address needs a restart", self.control.admin),
+            ));
+        }
+        if findings.is_empty() { Ok(()) } else { Err(findings) }
+    }
+
+    /// Accepts nothing more, and gives what runs the configured grace to finish.
+    async fn drain(self) {
+        let shared = &self.control.shared;
+        let published = shared.published.load_full();
+        let grace = published.snapshot.config.shutdown_grace;
+        tracing::info!(?grace, "draining");
+        shared.published.store(Arc::new(Published {
+            snapshot: Arc::clone(&published.snapshot),
+            servers: published.servers.clone(),
+            draining: true,
+        }));
+        shared.generation.bump();
+        let all = async {
+            for worker in self.workers {
+                // An error is a worker that is gone: that is what is waited for.
+                let _ = worker.await;
+            }
+        };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::warn!(?grace, "the grace has passed: what still runs is closed");
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        let _ = tokio::time::timeout(ADMIN_GRACE, self.tasks.wait()).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// The routers of a configuration, on namers that run already.
+fn snapshot(generation: u64, config: &Arc<Config>, namers: &Arc<NamerSet>, health: &Arc<HealthRegistry>) -> Snapshot {
+    let routers = config.routers.iter().map(|router| {
+        Arc::new(Router {
+            config: router.clone(),
+            dtab: Arc::new(DtabCell::new(router.dtab.clone())),
+            namers: Arc::clone(namers),
+            health: Arc::clone(health),
+        })
+    });
+    Snapshot { generation, routers: routers.collect(), config: Arc::clone(config) }
+}
+
+/// Listens on what the snapshot asks for; sockets of `before` on the same addresses go on, with what waits in them.
+fn listen(snapshot: &Snapshot, before: &[Serving], workers: usize) -> Result<Vec<Serving>, RunError> {
+    let mut servers = Vec::new();
+    let mut free: Vec<&Serving> = before.iter().collect();
+    for (router_index, router) in snapshot.routers.iter().enumerate() {
+        for (server_index, server) in router.config.servers.iter().enumerate() {
+            let addr = server.address();
+            let known = free.iter().position(|serving| serving.listener.configured == addr);
+            let listener = match known {
+                Some(index) => Arc::clone(&free.swap_remove(index).listener),
+                None => Arc::new(Listener::bind(addr, workers).map_err(|source| RunError::Listen {
+                    addr,
+                    from: server.from.clone(),
+                    source,
+                })?),
+            };
+            servers.push(Serving { listener, router: router_index, server: server_index });
+        }
+    }
+    Ok(servers)
+}
+
+type Workers = (Vec<mpsc::Sender<worker::Ask>>, Vec<oneshot::Receiver<()>>);
+
+fn start_workers(shared: &Arc<Shared>) -> io::Result<Workers> {
+    let (mut asks, mut ended) = (Vec::new(), Vec::new());
+    for index in 0..shared.workers {
+        let (ask, asked) = mpsc::channel(ASKS);
+        let (end, at_end) = oneshot::channel();
+        let shared = Arc::clone(shared);
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            if let Err(error) = worker::run(index, shared, asked) {
+                tracing::error!(index, %error, "a worker has no runtime");
+            }
+            // Nobody waits for it unless the process drains.
+            let _ = end.send(());
+        })?;
+        asks.push(ask);
+        ended.push(at_end);
+    }
+    Ok((asks, ended))
+}
+
+/// A new configuration is taken on with its names known: otherwise every request would wait for them anew.
+async fn first_answers(namers: &NamerSet, generation: &Generation) {
+    let deadline = Instant::now() + FIRST_ANSWERS;
+    loop {
+        let seen = generation.current();
+        if namers.ready().is_ok() || Instant::now() >= deadline {
+            return;
+        }
+        // A time out only means to look once more.
+        let _ = tokio::time::timeout(Duration::from_millis(100), generation.moved(seen)).await;
+    }
+}
+
+fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// An error with all its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+const RELOADS: usize = 4;
+const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+const ADMIN_GRACE: Duration = Duration::from_secs(1);

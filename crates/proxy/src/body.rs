@@ -1,0 +1,254 @@
+//! Bodies on their way through: never collected, never copied by us.
+//!
+//! [`RequestBody`] comes from a client and goes to an endpoint; [`Incoming`] is what either protocol delivers.
+//! What is sent back to the client, with what has to happen when it ends, is [`ResponseBody`].
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::client::http2::PumpGuard;
+use crate::request::observe::Observation;
+
+pub mod http2;
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// HTTP/1.1 framing, or the connection under it.
+    #[error("http/1.1 body broke off")]
+    Http1(#[source] hyper::Error),
+    /// A reset stream, or the connection under it.
+    #[error("http/2 body broke off")]
+    Http2(#[source] h2::Error),
+    /// More bytes than `max_body_bytes`.
+    #[error("body is longer than the {limit} bytes allowed")]
+    TooLong {
+        /// What the server's configuration allows.
+        limit: u64,
+    },
+}
+
+/// A body as a connection delivers it.
+#[derive(Debug)]
+pub enum Incoming {
+    /// No bytes at all.
+    Empty,
+    /// From an HTTP/1.1 connection.
+    Http1(hyper::body::Incoming),
+    /// From an HTTP/2 stream.
+    Http2(Http2Body),
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Http1),
+            Self::Http2(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => match body.length {
+                Some(length) => SizeHint::with_exact(length),
+                None => SizeHint::default(),
+            },
+        }
+    }
+}
+
+/// The receiving side of an HTTP/2 stream.
+///
+/// Credit goes back to the peer only as its bytes are taken from here (RFC 9113 section 5.2), so a reader that is
+/// slow stalls its own stream and nothing else.
+#[derive(Debug)]
+pub struct Http2Body {
+    stream: RecvStream,
+    data_done: bool,
+    /// What `content-length` promised; h2 itself checks it against the DATA frames (RFC 9113 section 8.1.1).
+    length: Option<u64>,
+    /// The request's body may still be on its way out: it ends with the response.
+    upload: Option<PumpGuard>,
+}
+
+impl Http2Body {
+    /// `length` is the message's `content-length`, where it has one.
+    #[must_use]
+    pub fn new(stream: RecvStream, length: Option<u64>) -> Self {
+        Self { stream, data_done: false, length, upload: None }
+    }
+
+    /// Ends `upload` with this body.
+    #[must_use]
+    pub fn with_upload(mut self, upload: Option<PumpGuard>) -> Self {
+        self.upload = upload;
+        self
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.data_done {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(bytes)) => {
+                    // A stream that ended meanwhile takes no credit back: nothing to do about it.
+                    drop(self.stream.flow_control().release_capacity(bytes.len()));
+                    self.length = self.length.map(|left| left.saturating_sub(bytes.len() as u64));
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(BodyError::Http2(error)))),
+                None => self.data_done = true,
+            }
+        }
+        match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
+            Err(error) => Poll::Ready(Some(Err(BodyError::Http2(error)))),
+        }
+    }
+}
+
+/// What a client sends, bounded by its server's `max_body_bytes`.
+#[derive(Debug)]
+pub struct RequestBody {
+    inner: Incoming,
+    limit: Option<u64>,
+    seen: u64,
+}
+
+impl RequestBody {
+    /// Passes on at most `limit` bytes; `None` is no bound.
+    #[must_use]
+    pub fn new(inner: Incoming, limit: Option<u64>) -> Self {
+        Self { inner, limit, seen: 0 }
+    }
+
+    /// A body without bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::new(Incoming::Empty, None)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let (Some(limit), Some(Ok(frame))) = (self.limit, &frame) {
+            self.seen += frame.data_ref().map_or(0, Bytes::len) as u64;
+            if self.seen > limit {
+                return Poll::Ready(Some(Err(BodyError::TooLong { limit })));
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// What goes back to the client, and the one place where its end is seen.
+#[derive(Debug)]
+pub struct ResponseBody {
+    inner: Outgoing,
+    /// Dropped, and with it told to metrics, tables and the pool, when the body ends or is given up.
+    observation: Option<Observation>,
+}
+
+#[derive(Debug)]
+enum Outgoing {
+    Passed(Incoming),
+    Own(Option<Bytes>),
+}
+
+impl ResponseBody {
+    /// An endpoint's body. `observation` is finished with the body's last byte.
+    #[must_use]
+    pub fn passed(body: Incoming, observation: Observation) -> Self {
+        let mut made = Self { inner: Outgoing::Passed(body), observation: Some(observation) };
+        if made.is_end_stream() {
+            made.finish();
+        }
+        made
+    }
+
+    /// A body of our own.
+    #[must_use]
+    pub fn own(text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        Self { inner: Outgoing::Own((!text.is_empty()).then_some(text)), observation: None }
+    }
+
+    /// Nothing, in place of what was there; the observation stays.
+    #[must_use]
+    pub fn emptied(mut self) -> Self {
+        self.finish();
+        Self { inner: Outgoing::Own(None), observation: None }
+    }
+
+    fn finish(&mut self) {
+        if let Some(observation) = self.observation.take() {
+            observation.complete();
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match &mut self.inner {
+            Outgoing::Passed(body) => ready!(Pin::new(body).poll_frame(cx)),
+            Outgoing::Own(text) => text.take().map(|text| Ok(Frame::data(text))),
+        };
+        match &frame {
+            Some(Err(error)) => {
+                if let Some(observation) = self.observation.take() {
+                    observation.broke_off(error);
+                }
+            }
+            // Both ends are looked for: a length-delimited body is often not polled again after its last byte.
+            None => self.finish(),
+            Some(Ok(_)) if self.is_end_stream() => self.finish(),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Outgoing::Passed(body) => body.is_end_stream(),
+            Outgoing::Own(text) => text.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Outgoing::Passed(body) => body.size_hint(),
+            Outgoing::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A new connection to an endpoint: TCP, and TLS with the name that the bound path implies.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use waypost_routing::ClientTls;
+
+use super::Client;
+use super::pool::Want;
+use crate::request::answer::{Failure, Word};
+use crate::tls::{CertificateSummary, ClientStream, Connector, TlsFailure};
+
+/// A connection to an endpoint.
+#[derive(Debug)]
+pub enum Stream {
+    /// In clear text.
+    Clear(TcpStream),
+    /// Encrypted; the peer is who the policy asks for.
+    Tls(Box<ClientStream<TcpStream>>),
+}
+
+/// A connection, and what is to be spoken on it.
+#[derive(Debug)]
+pub struct Connected {
+    /// The bytes.
+    pub stream: Stream,
+    /// HTTP/2; else HTTP/1.1.
+    pub http2: bool,
+    /// The certificate that the peer showed.
+    pub certificate: Option<CertificateSummary>,
+}
+
+/// Connects, all within the policy's `connect_timeout`.
+///
+/// Dropping the future closes what was opened.
+///
+/// # Errors
+/// A [`Failure`] that names the bound path, the endpoint and, for TLS, the name asked for and the names offered.
+pub async fn connect(client: &Client, addr: SocketAddr, want: Want) -> Result<Connected, Failure> {
+    let connector = client
+        .connector(want)
+        .map_err(|reason| Failure::new(Word::TlsOther, format!("{addr} for {}: {reason}", client.bound)).retryable())?;
+    let attempt = attempt(client, addr, want, connector);
+    match client.policy.connect_timeout.value {
+        None => attempt.await,
+        Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+            if client.tls != ClientTls::Clear {
+                client.metrics.tls_handshake("timeout");
+            }
+            let message = format!("{addr} for {}: no connection within connect_timeout ({limit:?})", client.bound);
+            Err(Failure::new(Word::ConnectTimeout, message).retryable())
+        }),
+    }
+}
+
+async fn attempt(
+    client: &Client,
+    addr: SocketAddr,
+    want: Want,
+    connector: Option<Rc<Connector>>,
+) -> Result<Connected, Failure> {
+    let tcp = TcpStream::connect(addr).await.map_err(|error| {
+        let message = format!("{addr} for {}: no connection: {}", client.bound, io_words(&error));
+        Failure::new(Word::Connect, message).retryable()
+    })?;
+    // Small frames must not wait for a full segment. It only fails on a socket that is closed already.
+    drop(tcp.set_nodelay(true));
+    let Some(connector) = connector else {
+        return Ok(Connected { stream: Stream::Clear(tcp), http2: want == Want::Http2, certificate: None });
+    };
+    match connector.connect(tcp, addr).await {
+        Ok((stream, established)) => {
+            client.metrics.tls_handshake("success");
+            Ok(Connected {
+                stream: Stream::Tls(Box::new(stream)),
+                http2: established.h2 || want == Want::Http2,
+                certificate: Some(established.certificate),
+            })
+        }
+        Err(failure) => {
+            client.metrics.tls_handshake(failure.outcome());
+            Err(refused(client, addr, &failure))
+        }
+    }
+}
+
+fn refused(client: &Client, addr: SocketAddr, failure: &TlsFailure) -> Failure {
+    let word = match failure.word() {
+        "tls_name" => Word::TlsName,
+        "tls_untrusted" => Word::TlsUntrusted,
+        "tls_expired" => Word::TlsExpired,
+        "tls_revoked" => Word::TlsRevoked,
+        _ => Word::TlsOther,
+    };
+    Failure::new(word, format!("{addr} for {}: {failure}", client.bound)).retryable()
+}
+
+/// What an I/O error means, without Rust's decoration around it.
+fn io_words(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::ConnectionRefused { "connection refused".to_owned() } else { error.to_string() }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Clear(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+}

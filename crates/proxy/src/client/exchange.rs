@@ -1,0 +1,113 @@
+//! One attempt at one endpoint, and what became of the request.
+//!
+//! Retries, accrual, `l5d-retryable` and the status all follow from an [`Exchange`], in `request/send.rs` alone.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::{Request, Response, StatusCode};
+
+use super::endpoint::Endpoint;
+use super::pool::{Lease, lease};
+use super::{Client, http1, http2};
+use crate::body::{Incoming, RequestBody};
+use crate::request::answer::{Failure, Word};
+use crate::worker::Worker;
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Exchange {
+    /// The head of a response came.
+    Answered {
+        /// The response; its body is still coming.
+        response: Response<Incoming>,
+        /// What to give back when the body has come whole.
+        lease: Lease,
+    },
+    /// Nothing of it reached the endpoint.
+    NeverSent {
+        /// Why.
+        failure: Failure,
+        /// The request itself, where it can be given back.
+        request: Option<Request<RequestBody>>,
+    },
+    /// The endpoint may have seen it, or part of it.
+    PerhapsSent {
+        /// Why there is no response.
+        failure: Failure,
+        /// The connection ended before the first byte of a response.
+        before_response: bool,
+    },
+}
+
+/// What a connection says of a request that was handed to it.
+#[derive(Debug)]
+pub enum Sent {
+    /// The head of a response came.
+    Answered(Response<Incoming>),
+    /// It was not written, or the peer says that it did nothing.
+    Unsent {
+        /// Why.
+        failure: Failure,
+        /// The request itself, where it can be given back.
+        request: Option<Request<RequestBody>>,
+    },
+    /// It was written, at least in part.
+    Lost {
+        /// Why there is no response.
+        failure: Failure,
+        /// The connection ended before the first byte of a response.
+        before_response: bool,
+    },
+}
+
+/// So many kept connections may turn out to be closed in one attempt.
+const MAX_STALE: usize = 4;
+
+/// Sends `request` to `endpoint`.
+///
+/// A kept connection that turns out to be closed is no failure of the endpoint: the next one is taken, at last a new
+/// one. Dropping the future takes the request back as far as the protocol can.
+pub async fn exchange(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    endpoint: &Rc<Endpoint>,
+    mut request: Request<RequestBody>,
+) -> Exchange {
+    let want = client.want(request.version());
+    let mut stale = 0;
+    loop {
+        let mut lease = match lease(worker, client, endpoint, want).await {
+            Ok(lease) => lease,
+            Err(failure) => return Exchange::NeverSent { failure, request: Some(request) },
+        };
+        let started = Instant::now();
+        let sent = match &mut lease {
+            Lease::Http1 { sender, .. } => http1::send(client, endpoint, sender, request).await,
+            Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, request).await,
+        };
+        match sent {
+            Sent::Answered(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                // Nobody asked for it (RFC 9110 section 15.2.2); the connection is dropped with the response.
+                let message = format!("{} for {}: it switched protocols unasked", endpoint.addr, client.bound);
+                return Exchange::PerhapsSent {
+                    failure: Failure::new(Word::BadResponse, message),
+                    before_response: false,
+                };
+            }
+            Sent::Answered(response) => {
+                let now = Instant::now();
+                endpoint.answered(now.duration_since(started), now);
+                return Exchange::Answered { response, lease };
+            }
+            Sent::Unsent { request: Some(unsent), .. }
+                if stale < MAX_STALE && !matches!(lease, Lease::Http1 { reused: false, .. }) =>
+            {
+                stale += 1;
+                request = unsent;
+            }
+            Sent::Unsent { failure, request } => return Exchange::NeverSent { failure, request },
+            Sent::Lost { failure, before_response } => return Exchange::PerhapsSent { failure, before_response },
+        }
+    }
+}

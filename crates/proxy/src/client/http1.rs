@@ -1,0 +1,105 @@
+//! HTTP/1.1 towards an endpoint, by hyper's connection.
+
+use std::error::Error;
+use std::rc::Rc;
+
+use http::{Request, Version};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::Client;
+use super::connect::Stream;
+use super::endpoint::Endpoint;
+use super::exchange::Sent;
+use super::pool::Held;
+use crate::body::{BodyError, Incoming, RequestBody};
+use crate::request::answer::{Failure, Word};
+use crate::telemetry::Wire;
+use crate::worker::Worker;
+
+/// Starts HTTP/1.1 on a connection. The connection's own task ends when the peer closes, or when the sender is dropped.
+///
+/// # Errors
+/// Should hyper refuse the connection; nothing was sent.
+pub async fn open(
+    worker: &Rc<Worker>,
+    client: &Client,
+    endpoint: &Endpoint,
+    stream: Stream,
+    held: Held,
+) -> Result<SendRequest<RequestBody>, Failure> {
+    let (sender, connection) =
+        Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(stream)).await.map_err(|error| {
+            Failure::new(Word::Connect, format!("{} for {}: {error}", endpoint.addr, client.bound)).retryable()
+        })?;
+    let counted = client.metrics.connected(Wire::Http1);
+    worker.spawn(async move {
+        let _held = (held, counted);
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to an endpoint ended");
+        }
+    });
+    Ok(sender)
+}
+
+/// Sends one request and waits for the head of its response.
+///
+/// Dropping the future closes the connection: HTTP/1.1 has no other way to take a request back.
+pub async fn send(
+    client: &Client,
+    endpoint: &Endpoint,
+    sender: &mut SendRequest<RequestBody>,
+    mut request: Request<RequestBody>,
+) -> Sent {
+    *request.version_mut() = Version::HTTP_11;
+    let mut error = match sender.try_send_request(request).await {
+        Ok(response) => return Sent::Answered(response.map(Incoming::Http1)),
+        Err(error) => error,
+    };
+    let unsent = error.take_message();
+    let error = error.into_error();
+    let who = format_args!("{} for {}", endpoint.addr, client.bound);
+    if let Some(request) = unsent {
+        let message = format!("{who}: the connection closed before the request was sent");
+        return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable(), request: Some(request) };
+    }
+    if let Some(failure) = callers_fault(&error) {
+        return Sent::Lost { failure, before_response: false };
+    }
+    let (what, before_response) = if error.is_parse() || error.is_parse_too_large() {
+        ("its response is no HTTP/1.1", false)
+    } else {
+        ("it closed the connection before a response", true)
+    };
+    let failure = Failure::new(Word::BadResponse, format!("{who}: {what} ({})", chain(&error)));
+    Sent::Lost { failure, before_response }
+}
+
+/// The request's own body broke off, or was too long: not the endpoint's doing.
+fn callers_fault(error: &hyper::Error) -> Option<Failure> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(body) = error.downcast_ref::<BodyError>() {
+            return Some(match body {
+                BodyError::TooLong { .. } => Failure::new(Word::BodyTooLong, body.to_string()).closing(),
+                BodyError::Http1(_) | BodyError::Http2(_) => Failure::new(Word::BadRequest, body.to_string()).closing(),
+            });
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn chain(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Longest head of a response.
+const MAX_RESPONSE_HEAD: usize = 256 * 1024;

@@ -1,0 +1,218 @@
+//! HTTP/2 towards an endpoint, on the `h2` crate: one connection carries many requests.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::client::SendRequest;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Request, Response, Uri, Version};
+use http_body::Body;
+use waypost_routing::ClientTls;
+
+use super::Client;
+use super::connect::Stream;
+use super::endpoint::Endpoint;
+use super::exchange::Sent;
+use super::pool::Held;
+use crate::body::{Http2Body, Incoming, RequestBody, http2 as body_http2};
+use crate::request::answer::{Failure, Word};
+use crate::telemetry::Wire;
+use crate::worker::Worker;
+
+/// One connection, shared by the requests of its worker.
+#[derive(Debug)]
+pub struct Connection {
+    sender: SendRequest<Bytes>,
+    /// Our own limit, beside the peer's.
+    limit: usize,
+    streams: Cell<usize>,
+    open: Cell<bool>,
+    idle_since: Cell<Instant>,
+}
+
+impl Connection {
+    /// Takes new requests.
+    pub fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    /// Carries nothing since that long.
+    pub fn idle_for(&self, now: Instant, limit: Duration) -> bool {
+        self.streams.get() == 0 && now.saturating_duration_since(self.idle_since.get()) >= limit
+    }
+
+    /// Room for one more request, where there is some.
+    pub fn slot(self: &Rc<Self>) -> Option<StreamSlot> {
+        let limit = self.limit.min(self.sender.current_max_send_streams());
+        if !self.is_open() || self.streams.get() >= limit {
+            return None;
+        }
+        self.streams.set(self.streams.get() + 1);
+        Some(StreamSlot(Rc::clone(self)))
+    }
+}
+
+/// The right to one stream of a connection, until it is dropped.
+#[derive(Debug)]
+pub struct StreamSlot(Rc<Connection>);
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.0.streams.set(self.0.streams.get().saturating_sub(1));
+        if self.0.streams.get() == 0 {
+            self.0.idle_since.set(Instant::now());
+        }
+    }
+}
+
+/// Starts HTTP/2 on a connection.
+///
+/// # Errors
+/// The peer does not speak it; nothing was sent.
+pub async fn open(
+    worker: &Rc<Worker>,
+    client: &Client,
+    endpoint: &Endpoint,
+    stream: Stream,
+    held: Held,
+) -> Result<Rc<Connection>, Failure> {
+    let (sender, connection) = h2::client::Builder::new()
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .handshake::<_, Bytes>(stream)
+        .await
+        .map_err(|error| {
+            Failure::new(Word::Connect, format!("{} for {}: no HTTP/2: {error}", endpoint.addr, client.bound))
+                .retryable()
+        })?;
+    let shared = Rc::new(Connection {
+        sender,
+        limit: usize::try_from(client.policy.max_concurrent_streams.value).unwrap_or(usize::MAX),
+        streams: Cell::new(0),
+        open: Cell::new(true),
+        idle_since: Cell::new(Instant::now()),
+    });
+    let counted = client.metrics.connected(Wire::Http2);
+    let driven = Rc::downgrade(&shared);
+    worker.spawn(async move {
+        let _held = (held, counted);
+        // Ends when the peer closes, or when no request and no pool holds a sender any more.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to an endpoint ended");
+        }
+        if let Some(connection) = driven.upgrade() {
+            connection.open.set(false);
+        }
+    });
+    Ok(shared)
+}
+
+/// Sends one request and waits for the head of its response.
+///
+/// Dropping the future resets the stream.
+pub async fn send(
+    worker: &Rc<Worker>,
+    client: &Client,
+    endpoint: &Endpoint,
+    slot: &StreamSlot,
+    mut request: Request<RequestBody>,
+) -> Sent {
+    let mut sender = slot.0.sender.clone();
+    if let Err(error) = std::future::poll_fn(|cx| sender.poll_ready(cx)).await {
+        slot.0.open.set(false);
+        let message = format!(
+            "{} for {}: the connection closed before the request was sent ({error})",
+            endpoint.addr, client.bound
+        );
+        return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable(), request: Some(request) };
+    }
+    if let Err(failure) = to_http2(client, &mut request) {
+        return Sent::Lost { failure, before_response: false };
+    }
+    let (parts, body) = request.into_parts();
+    let ends = body.is_end_stream();
+    let (response, mut stream) = match sender.send_request(Request::from_parts(parts, ()), ends) {
+        Ok(sent) => sent,
+        Err(error) => return failed(client, endpoint, slot, &error),
+    };
+    let pump = (!ends).then(|| {
+        PumpGuard(worker.spawn(async move {
+            if let Err(error) = body_http2::send(body, &mut stream).await {
+                tracing::debug!(%error, "a request's body did not go out whole");
+            }
+        }))
+    });
+    match response.await {
+        Ok(response) => Sent::Answered(received(response, pump)),
+        Err(error) => failed(client, endpoint, slot, &error),
+    }
+}
+
+fn received(response: Response<h2::RecvStream>, pump: Option<PumpGuard>) -> Response<Incoming> {
+    let length = content_length(response.headers());
+    response.map(|stream| Incoming::Http2(Http2Body::new(stream, length).with_upload(pump)))
+}
+
+/// `content-length`, where it is one number.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// `:authority` is the request's own, never the endpoint's; Host goes, since it would say it twice (RFC 9113 8.3.1).
+fn to_http2(client: &Client, request: &mut Request<RequestBody>) -> Result<(), Failure> {
+    *request.version_mut() = Version::HTTP_2;
+    let scheme = if client.tls == ClientTls::Clear { Scheme::HTTP } else { Scheme::HTTPS };
+    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let authority = request.headers_mut().remove(HOST);
+    let authority = authority.as_ref().map_or(&b""[..], |host| host.as_bytes());
+    let authority = Authority::try_from(authority)
+        .map_err(|_| Failure::new(Word::BadRequest, "HTTP/2 needs an authority, and the request has none"))?;
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(path);
+    *request.uri_mut() =
+        Uri::from_parts(parts).map_err(|_| Failure::new(Word::BadRequest, "the target fits no HTTP/2 request"))?;
+    Ok(())
+}
+
+/// REFUSED_STREAM, and a GOAWAY that leaves this stream out, say that nothing was done (RFC 9113 section 8.7).
+fn failed(client: &Client, endpoint: &Endpoint, slot: &StreamSlot, error: &h2::Error) -> Sent {
+    let who = format_args!("{} for {}", endpoint.addr, client.bound);
+    if error.is_go_away() || error.is_io() {
+        slot.0.open.set(false);
+    }
+    let untouched = error.reason() == Some(Reason::REFUSED_STREAM)
+        || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR));
+    if untouched {
+        let failure = Failure::new(Word::Connect, format!("{who}: it did not take the request ({error})")).retryable();
+        return Sent::Unsent { failure, request: None };
+    }
+    // Nonsense on a connection that never answered: most likely the peer speaks HTTP/1.1 only.
+    let hint = if error.is_library() { "; if it speaks HTTP/1.1 only, say so with protocol = \"http1\"" } else { "" };
+    let failure = Failure::new(Word::BadResponse, format!("{who}: no HTTP/2 response ({error}{hint})"));
+    Sent::Lost { failure, before_response: error.is_io() || error.is_go_away() }
+}
+
+/// Ends the upload with the exchange that it belongs to.
+#[derive(Debug)]
+pub struct PumpGuard(tokio::task::JoinHandle<()>);
+
+impl Drop for PumpGuard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Credit per stream: enough for a LAN, little enough that a slow reader downstream pins few bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+const MAX_HEADER_LIST: u32 = 256 * 1024;
+const MAX_SEND_BUFFER: usize = 128 * 1024;

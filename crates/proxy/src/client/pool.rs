@@ -1,0 +1,336 @@
+//! Connections to one endpoint under one TLS identity, kept by one worker.
+//!
+//! HTTP/1.1 connections wait here between requests; HTTP/2 connections are shared by requests. The number of open
+//! connections is limited for the process: each holds a permit until it is closed. A worker that has idle connections
+//! while another worker waits for a permit closes them.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use waypost_naming::Path;
+
+use super::connect::{Connected, connect};
+use super::endpoint::Endpoint;
+use super::http2::{Connection, StreamSlot};
+use super::{Client, http1, http2};
+use crate::body::RequestBody;
+use crate::process_wide::ProcessWide;
+use crate::request::answer::{Failure, Word};
+use crate::worker::Worker;
+
+/// What a request needs of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Whatever the peer chooses by ALPN.
+    Either,
+}
+
+/// The right to use a connection for one request.
+#[derive(Debug)]
+pub enum Lease {
+    /// An HTTP/1.1 connection, whole; dropping it closes it.
+    Http1 {
+        /// Sends the request.
+        sender: SendRequest<RequestBody>,
+        /// It carried a request before.
+        reused: bool,
+    },
+    /// A stream of an HTTP/2 connection.
+    Http2(StreamSlot),
+}
+
+/// Permits to open connections to one endpoint: for the process.
+#[derive(Debug)]
+pub struct Permits {
+    free: Arc<Semaphore>,
+    /// Requests, of any worker, that wait.
+    wanted: AtomicU32,
+}
+
+/// All permits of the process, by router, bound path, endpoint and limit.
+pub type AllPermits = ProcessWide<(Arc<str>, Path, SocketAddr, u32), Permits>;
+
+/// The connections themselves.
+#[derive(Debug)]
+pub struct Pool {
+    /// The one that was used last is at the back: it is the least likely to have been closed.
+    idle: RefCell<Vec<Idle>>,
+    http2: RefCell<Vec<Rc<Connection>>>,
+    /// What the peer chose last when it had the choice.
+    chose_http2: Cell<Option<bool>>,
+    /// Connections under way whose protocol is not known, or is HTTP/2: others wait for them.
+    connecting: Cell<u32>,
+    changed: Notify,
+    permits: Arc<Permits>,
+    waiting: Cell<u32>,
+    max_waiters: u32,
+    idle_timeout: Duration,
+    open: Rc<Cell<u64>>,
+    retired: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<RequestBody>,
+    since: Instant,
+}
+
+impl Pool {
+    /// A pool without connections.
+    pub fn new(worker: &Worker, client: &Client, addr: SocketAddr) -> Self {
+        let policy = client.policy.pool.value;
+        let limit = policy.max_connections.get();
+        let key = (Arc::clone(&client.router), client.bound.clone(), addr, limit);
+        let permits = worker.shared.permits.share(key, || Permits {
+            free: Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS))),
+            wanted: AtomicU32::new(0),
+        });
+        Self {
+            idle: RefCell::default(),
+            http2: RefCell::default(),
+            chose_http2: Cell::new(None),
+            connecting: Cell::new(0),
+            changed: Notify::new(),
+            permits,
+            waiting: Cell::new(0),
+            max_waiters: policy.max_waiters,
+            idle_timeout: policy.idle_timeout,
+            open: Rc::default(),
+            retired: Cell::new(false),
+        }
+    }
+
+    /// Open connections of this worker.
+    pub fn open(&self) -> u64 {
+        self.open.get()
+    }
+
+    /// No request is to come: idle connections close now, the others when they are free.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.idle.borrow_mut().clear();
+        self.http2.borrow_mut().clear();
+    }
+
+    /// Takes back an HTTP/1.1 connection whose response was read to its end.
+    pub fn give_back(&self, sender: SendRequest<RequestBody>, now: Instant) {
+        let others_wait = self.permits.wanted.load(Ordering::Relaxed) > self.waiting.get();
+        if self.retired.get() || sender.is_closed() || (others_wait && self.waiting.get() == 0) {
+            return;
+        }
+        self.idle.borrow_mut().push(Idle { sender, since: now });
+        if self.waiting.get() > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Closes what was idle for too long, and what others wait for.
+    pub fn sweep(&self, now: Instant) {
+        let others_wait = self.permits.wanted.load(Ordering::Relaxed) > self.waiting.get();
+        self.idle.borrow_mut().retain(|idle| {
+            !others_wait && !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < self.idle_timeout
+        });
+        self.http2
+            .borrow_mut()
+            .retain(|connection| connection.is_open() && !connection.idle_for(now, self.idle_timeout));
+    }
+
+    /// A connection that can take a request now.
+    fn ready(&self, want: Want) -> Option<Lease> {
+        if want != Want::Http1 {
+            let mut connections = self.http2.borrow_mut();
+            connections.retain(|connection| connection.is_open());
+            if let Some(slot) = connections.iter().find_map(Connection::slot) {
+                return Some(Lease::Http2(slot));
+            }
+        }
+        if want != Want::Http2 {
+            let mut idle = self.idle.borrow_mut();
+            while let Some(candidate) = idle.pop() {
+                if candidate.sender.is_ready() {
+                    return Some(Lease::Http1 { sender: candidate.sender, reused: true });
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a connection is under way that this request could share.
+    fn shares_attempt(&self, want: Want) -> bool {
+        let http2 = match want {
+            Want::Http1 => false,
+            Want::Http2 => true,
+            Want::Either => self.chose_http2.get() != Some(false),
+        };
+        http2 && self.connecting.get() > 0
+    }
+}
+
+/// A connection of `endpoint` for one request: one that is there, or a new one.
+///
+/// Dropping the future gives up a connection that is being made.
+///
+/// # Errors
+/// Why there is none; nothing was sent.
+pub async fn lease(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    endpoint: &Rc<Endpoint>,
+    want: Want,
+) -> Result<Lease, Failure> {
+    let pool = &endpoint.pool;
+    loop {
+        if let Some(lease) = pool.ready(want) {
+            return Ok(lease);
+        }
+        if pool.shares_attempt(want) {
+            wait(client, endpoint, pool.changed.notified()).await?;
+            continue;
+        }
+        if let Ok(permit) = Arc::clone(&pool.permits.free).try_acquire_owned() {
+            return open(worker, client, endpoint, want, permit).await;
+        }
+        let given_back = pool.changed.notified();
+        let free = Arc::clone(&pool.permits.free);
+        let permit = wait(client, endpoint, async {
+            tokio::select! {
+                () = given_back => None,
+                permit = free.acquire_owned() => permit.ok(),
+            }
+        })
+        .await?;
+        if let Some(permit) = permit {
+            return open(worker, client, endpoint, want, permit).await;
+        }
+    }
+}
+
+/// Waits for `event` in the queue of the endpoint, which is bounded in length and time.
+async fn wait<T>(client: &Client, endpoint: &Endpoint, event: impl Future<Output = T>) -> Result<T, Failure> {
+    let pool = &endpoint.pool;
+    if pool.waiting.get() >= pool.max_waiters {
+        let message = format!(
+            "{} for {}: {} requests wait for a connection already",
+            endpoint.addr, client.bound, pool.max_waiters
+        );
+        return Err(Failure::new(Word::QueueFull, message).retryable());
+    }
+    let _waiting = Waiting::new(pool);
+    match client.policy.connect_timeout.value {
+        None => Ok(event.await),
+        Some(limit) => tokio::time::timeout(limit, event).await.map_err(|_| {
+            let message = format!(
+                "{} for {}: no connection was free within connect_timeout ({limit:?})",
+                endpoint.addr, client.bound
+            );
+            Failure::new(Word::ConnectTimeout, message).retryable()
+        }),
+    }
+}
+
+async fn open(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    endpoint: &Rc<Endpoint>,
+    want: Want,
+    permit: OwnedSemaphorePermit,
+) -> Result<Lease, Failure> {
+    let pool = &endpoint.pool;
+    let connecting = Connecting::new(pool, want);
+    let connected = Box::pin(connect(client, endpoint.addr, want)).await?;
+    if want == Want::Either {
+        pool.chose_http2.set(Some(connected.http2));
+    }
+    let Connected { stream, http2, certificate } = connected;
+    if certificate.is_some() {
+        *endpoint.certificate.borrow_mut() = certificate;
+    }
+    let held = Held { _permit: permit, _open: Open::new(&pool.open) };
+    let lease = if http2 {
+        let connection = http2::open(worker, client, endpoint, stream, held).await?;
+        let slot = Connection::slot(&connection);
+        if !pool.retired.get() {
+            pool.http2.borrow_mut().push(connection);
+        }
+        Lease::Http2(slot.ok_or_else(|| {
+            Failure::new(Word::Connect, format!("{} for {}: it takes no HTTP/2 streams", endpoint.addr, client.bound))
+                .retryable()
+        })?)
+    } else {
+        Lease::Http1 { sender: http1::open(worker, client, endpoint, stream, held).await?, reused: false }
+    };
+    drop(connecting);
+    Ok(lease)
+}
+
+/// What an open connection holds until it is closed.
+#[derive(Debug)]
+pub struct Held {
+    _permit: OwnedSemaphorePermit,
+    _open: Open,
+}
+
+#[derive(Debug)]
+struct Open(Rc<Cell<u64>>);
+
+impl Open {
+    fn new(open: &Rc<Cell<u64>>) -> Self {
+        open.set(open.get() + 1);
+        Self(Rc::clone(open))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// A connection under way that others may wait for; however it ends, they look again.
+struct Connecting<'a>(Option<&'a Pool>);
+
+impl<'a> Connecting<'a> {
+    fn new(pool: &'a Pool, want: Want) -> Self {
+        if want == Want::Http1 {
+            return Self(None);
+        }
+        pool.connecting.set(pool.connecting.get() + 1);
+        Self(Some(pool))
+    }
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0 {
+            pool.connecting.set(pool.connecting.get().saturating_sub(1));
+            pool.changed.notify_waiters();
+        }
+    }
+}
+
+struct Waiting<'a>(&'a Pool);
+
+impl<'a> Waiting<'a> {
+    fn new(pool: &'a Pool) -> Self {
+        pool.waiting.set(pool.waiting.get() + 1);
+        pool.permits.wanted.fetch_add(1, Ordering::Relaxed);
+        Self(pool)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+        self.0.permits.wanted.fetch_sub(1, Ordering::Relaxed);
+    }
+}

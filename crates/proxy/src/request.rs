@@ -1,0 +1,132 @@
+//! The way of a request: check, identify, bind, balance, send, classify, observe. It has no logic of its own.
+
+pub mod answer;
+pub mod check;
+pub mod deadline;
+pub mod headers;
+pub mod observe;
+pub mod route;
+pub mod route_cache;
+pub mod send;
+pub mod trace;
+
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response, Version};
+
+use self::answer::{Asked, Failure, Word, answer};
+use self::deadline::Deadline;
+use self::observe::Observation;
+use self::route::Route;
+use self::send::{Outbound, send};
+use crate::body::{Incoming, RequestBody, ResponseBody};
+use crate::server::connection::Connection;
+
+/// A request's only exit: whatever happened is seen once and answered once.
+pub async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Response<ResponseBody> {
+    let router = connection.port.router();
+    let (parts, body) = request.into_parts();
+    let asked = Asked::of(&parts.method, parts.version, &parts.headers);
+    let mut observation = Observation::begin(router, &parts);
+    match forward(&connection, parts, body, &mut observation).await {
+        Ok(response) => pass_on(&connection, asked, response, observation),
+        Err(failure) => {
+            observation.failed(&failure);
+            answer(&failure, asked)
+        }
+    }
+}
+
+async fn forward(
+    connection: &Connection,
+    mut parts: Parts,
+    body: Incoming,
+    observation: &mut Observation,
+) -> Result<Response<Incoming>, Failure> {
+    check::check(&mut parts)?;
+    let settings = connection.port.settings();
+    let body = within_limit(&parts, body, settings.config.max_body_bytes)?;
+    observation.permit = Some(connection.port.admit()?);
+    let context = headers::take(&mut parts.headers, connection.trust, settings.config.max_call_depth)?;
+    if context.override_refused {
+        connection.port.metrics.override_refused();
+    }
+    connection.introduce(&mut parts.headers);
+    headers::append_via(&mut parts.headers, parts.version);
+    let route = observation.router.route(&mut parts, &context).await?;
+    observation.route = Some(Rc::clone(&route));
+    route.deposit(observation.router.worker.index, observation.started);
+    let deadline = earliest(&route, context.deadline);
+    let outbound = Outbound { route: &route, context: &context, deadline };
+    let sent = send(&outbound, parts, body, observation);
+    match deadline {
+        None => sent.await,
+        Some(deadline) => within(deadline, sent).await.unwrap_or_else(|| Err(late(&route))),
+    }
+}
+
+/// The endpoint's response, made fit for the next hop.
+fn pass_on(
+    connection: &Connection,
+    asked: Asked,
+    response: Response<Incoming>,
+    observation: Observation,
+) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    let received = parts.version;
+    let unexplained = headers::clean_response(&mut parts.headers, connection.trust.clear);
+    // The forwarded message carries our own version (RFC 9110 section 6.2).
+    parts.version = if asked.version == Version::HTTP_2 { Version::HTTP_2 } else { Version::HTTP_11 };
+    parts.extensions = http::Extensions::new();
+    if !connection.trust.clear {
+        parts.headers.insert(headers::L5D_SUCCESS_CLASS.clone(), observation.success_class());
+    }
+    headers::append_via(&mut parts.headers, received);
+    let body = ResponseBody::passed(body, observation);
+    if unexplained {
+        // The words of the inside are not for the outside: as linkerd, the status stays and the body goes.
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        return Response::from_parts(parts, body.emptied());
+    }
+    Response::from_parts(parts, body)
+}
+
+/// A body that says beforehand that it is too long is not begun (RFC 9110 section 15.5.14).
+fn within_limit(parts: &Parts, body: Incoming, limit: Option<u64>) -> Result<RequestBody, Failure> {
+    let told = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match (limit, told) {
+        (Some(limit), Some(told)) if told > limit => {
+            let message = format!("the request's body has {told} bytes, and {limit} are allowed (max_body_bytes)");
+            Err(Failure::new(Word::BodyTooLong, message).retryable().closing())
+        }
+        _ => Ok(RequestBody::new(body, limit)),
+    }
+}
+
+/// The deadline that came with the call, or our own total time out, whichever is earlier.
+fn earliest(route: &Route, received: Option<Deadline>) -> Option<Deadline> {
+    let own = route.plan.service.total_timeout.value.map(|timeout| Deadline::after(timeout, SystemTime::now()));
+    match (own, received) {
+        (Some(own), Some(received)) => Some(own.strictest(received)),
+        (own, received) => own.or(received),
+    }
+}
+
+async fn within<T>(deadline: Deadline, future: impl Future<Output = T>) -> Option<T> {
+    let left = deadline.remaining(SystemTime::now());
+    if left == Duration::ZERO {
+        return None;
+    }
+    tokio::time::timeout(left, future).await.ok()
+}
+
+fn late(route: &Route) -> Failure {
+    let limit = match route.plan.service.total_timeout.value {
+        Some(total) => format!("its deadline, or total_timeout ({total:?})"),
+        None => "the deadline that came with it".to_owned(),
+    };
+    Failure::new(Word::Timeout, format!("{}: not answered within {limit}", route.plan.decision.logical))
+}

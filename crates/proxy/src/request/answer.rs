@@ -1,0 +1,314 @@
+//! The answers that waypost gives itself: one word, one status, one text, for people and for machines.
+//!
+//! A [`Failure`] is built from what was decided and tried, never by looking anything up again. The table of words is
+//! the `match` in [`Word::status`].
+
+use std::borrow::Cow;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+
+use crate::body::ResponseBody;
+
+/// What went wrong, in the word that `waypost-error` carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Word {
+    /// No identifier names the request.
+    Unidentified,
+    /// A dtab header that does not parse, or is too long.
+    BadDtab,
+    /// The request is ambiguous or malformed.
+    BadRequest,
+    /// CONNECT, which a gateway does not offer.
+    MethodNotAllowed,
+    /// The request went through too many proxies.
+    CallDepth,
+    /// No name for the logical path.
+    Negative,
+    /// Delegation came to a `!`.
+    Failed,
+    /// Delegation came to a `$`.
+    Empty,
+    /// Rules that go round in circles, or grow without end.
+    DelegationDepth,
+    /// Bound, but there is nobody.
+    NoEndpoints,
+    /// A namer could not answer.
+    NamerError,
+    /// No connection to an endpoint.
+    Connect,
+    /// No connection in time.
+    ConnectTimeout,
+    /// The peer's certificate has another name.
+    TlsName,
+    /// The peer's certificate is not from a trusted authority.
+    TlsUntrusted,
+    /// The peer's certificate is out of its time.
+    TlsExpired,
+    /// The peer's certificate was revoked.
+    TlsRevoked,
+    /// Any other failure of the handshake.
+    TlsOther,
+    /// The policy has no name for this bound path, and may not go without.
+    TlsStrict,
+    /// The endpoint closed, or spoke nonsense, before a response.
+    BadResponse,
+    /// The server is at `max_concurrent_requests`.
+    Overloaded,
+    /// Too many requests wait for a connection.
+    QueueFull,
+    /// Discovery gave no first answer in time.
+    BindingTimeout,
+    /// An attempt, total or deadline time out.
+    Timeout,
+    /// The head did not arrive in time.
+    RequestTimeout,
+    /// The body is longer than allowed.
+    BodyTooLong,
+    /// The target is longer than allowed.
+    TargetTooLong,
+    /// The head is longer than allowed.
+    HeadTooLong,
+    /// A broken promise of our own.
+    Internal,
+}
+
+impl Word {
+    /// The word itself.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unidentified => "unidentified",
+            Self::BadDtab => "bad_dtab",
+            Self::BadRequest => "bad_request",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::CallDepth => "call_depth",
+            Self::Negative => "negative",
+            Self::Failed => "failed",
+            Self::Empty => "empty",
+            Self::DelegationDepth => "delegation_depth",
+            Self::NoEndpoints => "no_endpoints",
+            Self::NamerError => "namer_error",
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::TlsName => "tls_name",
+            Self::TlsUntrusted => "tls_untrusted",
+            Self::TlsExpired => "tls_expired",
+            Self::TlsRevoked => "tls_revoked",
+            Self::TlsOther => "tls_other",
+            Self::TlsStrict => "tls_strict",
+            Self::BadResponse => "bad_response",
+            Self::Overloaded => "overloaded",
+            Self::QueueFull => "queue_full",
+            Self::BindingTimeout => "binding_timeout",
+            Self::Timeout => "timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::BodyTooLong => "body_too_long",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTooLong => "head_too_long",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status that goes with it.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Unidentified | Self::BadDtab | Self::BadRequest | Self::CallDepth => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Negative
+            | Self::Failed
+            | Self::Empty
+            | Self::DelegationDepth
+            | Self::NoEndpoints
+            | Self::NamerError
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::TlsName
+            | Self::TlsUntrusted
+            | Self::TlsExpired
+            | Self::TlsRevoked
+            | Self::TlsOther
+            | Self::TlsStrict
+            | Self::BadResponse => StatusCode::BAD_GATEWAY,
+            Self::Overloaded | Self::QueueFull | Self::BindingTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What a gRPC caller is told (the mapping of HTTP statuses in the gRPC specification, with time outs kept apart).
+    const fn grpc_status(self) -> &'static str {
+        match self {
+            Self::Unidentified | Self::BadDtab | Self::BadRequest | Self::CallDepth | Self::Internal => "13",
+            Self::Timeout | Self::RequestTimeout => "4",
+            Self::BodyTooLong | Self::TargetTooLong | Self::HeadTooLong => "8",
+            Self::MethodNotAllowed => "12",
+            Self::Negative
+            | Self::Failed
+            | Self::Empty
+            | Self::DelegationDepth
+            | Self::NoEndpoints
+            | Self::NamerError
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::TlsName
+            | Self::TlsUntrusted
+            | Self::TlsExpired
+            | Self::TlsRevoked
+            | Self::TlsOther
+            | Self::TlsStrict
+            | Self::BadResponse
+            | Self::Overloaded
+            | Self::QueueFull
+            | Self::BindingTimeout => "14",
+        }
+    }
+}
+
+/// A request that waypost has to answer itself.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What went wrong.
+    pub word: Word,
+    /// At which step, for which path, and what was tried: one line.
+    pub message: Cow<'static, str>,
+    /// Nothing reached an endpoint: whoever asked may ask again, whatever the method.
+    pub retryable: bool,
+    /// Nothing more is read from this connection (RFC 9112 section 6.3).
+    pub close: bool,
+}
+
+impl Failure {
+    /// A failure after which the connection goes on, and of which something may have reached an endpoint.
+    pub fn new(word: Word, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { word, message: message.into(), retryable: false, close: false }
+    }
+
+    /// Nothing reached an endpoint.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    /// The request's end cannot be told: the connection ends with this answer.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+}
+
+/// What an answer depends on besides the failure: how it was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The version of the request.
+    pub version: Version,
+    /// Whether a response may have a body.
+    pub head_only: bool,
+    /// Whether the caller speaks gRPC.
+    pub grpc: bool,
+}
+
+impl Asked {
+    /// Reads it off a request's head.
+    pub fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
+        let grpc = version == Version::HTTP_2
+            && headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        Self { version, head_only: method == Method::HEAD, grpc }
+    }
+}
+
+/// The response for `failure`.
+pub fn answer(failure: &Failure, asked: Asked) -> Response<ResponseBody> {
+    let line = header_line(&failure.message);
+    let mut response = if asked.grpc { grpc(failure, &line) } else { plain(failure, asked) };
+    let headers = response.headers_mut();
+    headers.insert(WAYPOST_ERROR.clone(), HeaderValue::from_static(failure.word.as_str()));
+    headers.insert(L5D_ERR.clone(), line);
+    if failure.retryable {
+        headers.insert(L5D_RETRYABLE.clone(), HeaderValue::from_static("true"));
+    }
+    if failure.close && asked.version != Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn plain(failure: &Failure, asked: Asked) -> Response<ResponseBody> {
+    let text = format!("waypost: {}\n{}\n", failure.word.as_str(), failure.message);
+    let length = HeaderValue::from(text.len());
+    let body = if asked.head_only { ResponseBody::own("") } else { ResponseBody::own(text) };
+    let mut response = Response::new(body);
+    *response.status_mut() = failure.word.status();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    if failure.word == Word::MethodNotAllowed {
+        response.headers_mut().insert(
+            http::header::ALLOW,
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"),
+        );
+    }
+    response
+}
+
+/// A trailers-only response: the status is in the head, and there is no body.
+fn grpc(failure: &Failure, line: &HeaderValue) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::own(""));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static(failure.word.grpc_status()));
+    headers.insert(HeaderName::from_static("grpc-message"), line.clone());
+    response
+}
+
+/// The bytes of an answer on an HTTP/1.1 connection whose request never became one.
+pub fn raw_answer(failure: &Failure) -> Vec<u8> {
+    let status = failure.word.status();
+    let text = format!("waypost: {}\n{}\n", failure.word.as_str(), failure.message);
+    let line = header_line(&failure.message);
+    let mut out = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\
+         waypost-error: {}\r\nl5d-err: ",
+        status.as_str(),
+        status.canonical_reason().unwrap_or("Error"),
+        text.len(),
+        failure.word.as_str(),
+    )
+    .into_bytes();
+    out.extend_from_slice(line.as_bytes());
+    out.extend_from_slice(
+        format!("\r\ndate: {}\r\n\r\n{text}", httpdate::fmt_http_date(std::time::SystemTime::now())).as_bytes(),
+    );
+    out
+}
+
+/// One line that any header may carry: what is not printable ASCII is percent-encoded, and it ends after
+/// [`MAX_ERROR_BYTES`].
+pub fn header_line(message: &str) -> HeaderValue {
+    let mut line = String::with_capacity(message.len().min(MAX_ERROR_BYTES));
+    for byte in message.bytes() {
+        if line.len() + 3 > MAX_ERROR_BYTES {
+            break;
+        }
+        match byte {
+            b' '..=b'~' if byte != b'%' => line.push(char::from(byte)),
+            _ => line.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("error"))
+}
+
+/// Longest `l5d-err`.
+const MAX_ERROR_BYTES: usize = 2048;
+
+/// Machine's word for the failure.
+pub static WAYPOST_ERROR: HeaderName = HeaderName::from_static("waypost-error");
+/// People's line for the failure, as linkerd names it.
+pub static L5D_ERR: HeaderName = HeaderName::from_static("l5d-err");
+/// Present and `true` where nothing reached an endpoint.
+pub static L5D_RETRYABLE: HeaderName = HeaderName::from_static("l5d-retryable");

@@ -1,0 +1,348 @@
+//! What is read from a request's headers, what is taken off, and what is written for the next hop.
+//!
+//! Context (`l5d-ctx-*`, `l5d-sample`, tracing) is what one waypost tells the next; an override (`l5d-dtab`) is what a
+//! person asks for. Both are taken off here, whoever sent them, and written anew. Hop-by-hop fields go (RFC 9110
+//! section 7.6.1), `Via` is appended (section 7.6.3).
+
+use std::time::SystemTime;
+
+use http::header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use rand::Rng;
+
+use super::answer::{Failure, Word};
+use super::deadline::Deadline;
+use super::trace::TraceId;
+
+/// What may be believed of a connection's headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// Context is taken; otherwise removed.
+    pub context: bool,
+    /// `l5d-dtab` is followed; otherwise removed.
+    pub overrides: bool,
+    /// Everything that starts with `l5d-` is removed, and so it is on responses.
+    pub clear: bool,
+}
+
+/// What a request said about itself, taken off its headers.
+#[derive(Debug, Default)]
+pub struct Context {
+    /// `l5d-ctx-dtab`, the values joined in order.
+    pub context_dtab: Option<HeaderValue>,
+    /// `l5d-dtab`, the values joined in order.
+    pub user_dtab: Option<HeaderValue>,
+    /// The strictest `l5d-ctx-deadline`.
+    pub deadline: Option<Deadline>,
+    /// `l5d-ctx-trace`.
+    pub trace: Option<TraceId>,
+    /// `l5d-sample`, between 0 and 1.
+    pub sample: Option<f32>,
+    /// An `l5d-dtab` was there and was removed, since its sender may not override.
+    pub override_refused: bool,
+}
+
+/// Takes off `headers` all that is for this hop only, and gives back what of it was to be believed.
+///
+/// # Errors
+/// [`Word::BadDtab`] when dtab headers are longer than [`MAX_DTAB_BYTES`], [`Word::CallDepth`] when `Via` names more
+/// than `max_call_depth` proxies.
+pub fn take(headers: &mut HeaderMap, trust: Trust, max_call_depth: u32) -> Result<Context, Failure> {
+    let found = Found::scan(headers);
+    if found.via && call_depth(headers) > max_call_depth {
+        return Err(Failure::new(
+            Word::CallDepth,
+            format!("the request went through more than {max_call_depth} proxies: it goes round in circles"),
+        ));
+    }
+    let mut context = Context::default();
+    if found.l5d {
+        read(headers, trust, &mut context)?;
+        remove_l5d(headers, trust.clear);
+    }
+    if found.tracing && !trust.context {
+        for name in TRACING {
+            headers.remove(name);
+        }
+    }
+    if found.forwarded_cert {
+        // A certificate that somebody says he has seen is worth nothing: anyone can write that.
+        headers.remove(&X_FORWARDED_CLIENT_CERT);
+    }
+    if found.hop_by_hop {
+        remove_hop_by_hop(headers, Keep::TrailersInTe);
+    }
+    Ok(context)
+}
+
+fn read(headers: &HeaderMap, trust: Trust, context: &mut Context) -> Result<(), Failure> {
+    if trust.clear {
+        return Ok(());
+    }
+    if trust.context {
+        context.context_dtab = joined(headers, &L5D_CTX_DTAB)?;
+        context.deadline =
+            headers.get_all(&L5D_CTX_DEADLINE).iter().filter_map(Deadline::parse).reduce(Deadline::strictest);
+        context.trace = headers.get(&L5D_CTX_TRACE).and_then(TraceId::parse);
+        context.sample = headers
+            .get(&L5D_SAMPLE)
+            .and_then(|value| value.to_str().ok()?.trim().parse::<f32>().ok())
+            .filter(|rate| !rate.is_nan())
+            .map(|rate| rate.clamp(0.0, 1.0));
+    }
+    if trust.overrides {
+        context.user_dtab = joined(headers, &L5D_DTAB)?;
+    } else {
+        context.override_refused = headers.contains_key(&L5D_DTAB);
+    }
+    Ok(())
+}
+
+/// Several headers of one name concatenate in order, as linkerd has it.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<HeaderValue>, Failure> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let mut value = first.clone();
+    for next in values {
+        // linkerd parses each and appends; one text with a `;` between says the same.
+        let text = [without_semicolon(value.as_bytes()), b";", next.as_bytes()].concat();
+        value = HeaderValue::from_bytes(&text).map_err(|_| Failure::new(Word::BadDtab, "a dtab header is no text"))?;
+    }
+    if value.len() > MAX_DTAB_BYTES {
+        return Err(Failure::new(Word::BadDtab, format!("{name} is longer than {MAX_DTAB_BYTES} bytes")));
+    }
+    Ok(Some(value))
+}
+
+fn without_semicolon(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii();
+    text.strip_suffix(b";").unwrap_or(text)
+}
+
+/// What this hop's own headers are made of, or everything that starts with `l5d-`.
+fn remove_l5d(headers: &mut HeaderMap, all: bool) {
+    if all {
+        remove_all_l5d(headers);
+        return;
+    }
+    for name in
+        [&L5D_CTX_DTAB, &L5D_DTAB, &L5D_CTX_DEADLINE, &L5D_CTX_TRACE, &L5D_SAMPLE, &L5D_CLIENT_ID, &L5D_DST_RESIDUAL]
+    {
+        headers.remove(name);
+    }
+}
+
+/// Removes every header whose name starts with `l5d-`; tells whether `l5d-err` was one of them.
+fn remove_all_l5d(headers: &mut HeaderMap) -> bool {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("l5d-")).cloned().collect();
+    let had_error = names.contains(&super::answer::L5D_ERR);
+    for name in names {
+        headers.remove(name);
+    }
+    had_error
+}
+
+/// Which kinds of field there are: one pass, so that a request without them costs no look-ups.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of flags, each read once right after the scan")]
+struct Found {
+    l5d: bool,
+    tracing: bool,
+    forwarded_cert: bool,
+    hop_by_hop: bool,
+    via: bool,
+}
+
+impl Found {
+    fn scan(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "via" => found.via = true,
+                "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+                | "http2-settings"
+                | "proxy-authorization"
+                | "proxy-authenticate" => found.hop_by_hop = true,
+                "traceparent" | "tracestate" | "b3" => found.tracing = true,
+                "x-forwarded-client-cert" => found.forwarded_cert = true,
+                other if other.starts_with("l5d-") => found.l5d = true,
+                other if other.starts_with("x-b3-") => found.tracing = true,
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Whether a `TE: trailers` may go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    TrailersInTe,
+    Nothing,
+}
+
+/// Removes what Connection names, then what is hop-by-hop by itself (RFC 9110 section 7.6.1).
+fn remove_hop_by_hop(headers: &mut HeaderMap, keep: Keep) {
+    let trailers = keep == Keep::TrailersInTe
+        && headers.get_all(TE).iter().any(|value| tokens(value).any(|token| token.eq_ignore_ascii_case("trailers")));
+    let nominated: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(tokens)
+        .filter_map(|token| HeaderName::try_from(token).ok())
+        // A nomination never takes away what routing and framing depend on.
+        .filter(|name| *name != HOST && *name != http::header::CONTENT_LENGTH)
+        .collect();
+    for name in nominated {
+        headers.remove(name);
+    }
+    for name in [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHORIZATION, PROXY_AUTHENTICATE] {
+        headers.remove(name);
+    }
+    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &HTTP2_SETTINGS] {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
+}
+
+fn call_depth(headers: &HeaderMap) -> u32 {
+    let entries =
+        headers.get_all(VIA).iter().map(|value| value.as_bytes().split(|byte| *byte == b',').count()).sum::<usize>();
+    u32::try_from(entries).unwrap_or(u32::MAX)
+}
+
+/// Appends this proxy to `Via`: with the version that the message was *received* in, existing entries in order.
+pub fn append_via(headers: &mut HeaderMap, received: Version) {
+    let own = match received {
+        Version::HTTP_2 => "2 waypost",
+        Version::HTTP_10 => "1.0 waypost",
+        _ => "1.1 waypost",
+    };
+    headers.append(VIA, HeaderValue::from_static(own));
+}
+
+/// Headers that a route writes on every request that takes it; made once, with the route.
+#[derive(Debug)]
+pub struct RouteHeaders {
+    /// `l5d-dst-service`: the logical path.
+    pub service: HeaderValue,
+    /// `l5d-ctx-dtab`: context and user dtab together, where there is one.
+    pub dtab: Option<HeaderValue>,
+}
+
+/// Headers of one leaf of a route.
+#[derive(Debug)]
+pub struct LeafHeaders {
+    /// `l5d-dst-client`: the bound path.
+    pub client: HeaderValue,
+    /// `l5d-dst-residual`, where there is one.
+    pub residual: Option<HeaderValue>,
+    /// Replaces `Host`, where the policy says so.
+    pub host: Option<HeaderValue>,
+    /// Endpoints outside the mesh get none of these.
+    pub strip_context: bool,
+}
+
+/// Writes where the request goes.
+pub fn write_destination(headers: &mut HeaderMap, route: &RouteHeaders, leaf: &LeafHeaders) {
+    if let Some(host) = &leaf.host {
+        headers.insert(HOST, host.clone());
+    }
+    if leaf.strip_context {
+        remove_all_l5d(headers);
+        for name in TRACING {
+            headers.remove(name);
+        }
+        return;
+    }
+    headers.insert(L5D_DST_SERVICE.clone(), route.service.clone());
+    headers.insert(L5D_DST_CLIENT.clone(), leaf.client.clone());
+    if let Some(residual) = &leaf.residual {
+        headers.insert(L5D_DST_RESIDUAL.clone(), residual.clone());
+    }
+    if let Some(dtab) = &route.dtab {
+        headers.insert(L5D_CTX_DTAB.clone(), dtab.clone());
+    }
+}
+
+/// Writes what the next hop is told of this call: its trace and how long it may take.
+pub fn write_context(headers: &mut HeaderMap, context: &Context, deadline: Option<Deadline>, rng: &mut impl Rng) {
+    let trace = TraceId::next(context.trace, context.sample, rng);
+    headers.insert(L5D_CTX_TRACE.clone(), trace.to_header());
+    headers.insert(L5D_REQID.clone(), trace.request_id());
+    if let Some(deadline) = deadline {
+        headers.insert(L5D_CTX_DEADLINE.clone(), deadline.to_header(SystemTime::now()));
+    }
+}
+
+/// Takes off a response what is for this hop only. With `clear`, tells whether its body must go too: it explains an
+/// error of the inside to somebody outside.
+pub fn clean_response(headers: &mut HeaderMap, clear: bool) -> bool {
+    let hop_by_hop = headers.keys().any(|name| {
+        matches!(
+            name.as_str(),
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+                | "http2-settings"
+                | "proxy-authenticate"
+        )
+    });
+    if hop_by_hop {
+        if headers.contains_key(TRANSFER_ENCODING) {
+            // Two framings in one response: Transfer-Encoding is the one that was read (RFC 9112 section 6.3).
+            headers.remove(http::header::CONTENT_LENGTH);
+        }
+        remove_hop_by_hop(headers, Keep::Nothing);
+    }
+    clear && remove_all_l5d(headers)
+}
+
+/// Longest dtab that a request may bring.
+pub const MAX_DTAB_BYTES: usize = 8 * 1024;
+
+/// What other tracing systems tell the next hop.
+static TRACING: [&str; 8] = [
+    "traceparent",
+    "tracestate",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+];
+
+/// A person's rules for one request.
+pub static L5D_DTAB: HeaderName = HeaderName::from_static("l5d-dtab");
+/// The rules that came with the call so far.
+pub static L5D_CTX_DTAB: HeaderName = HeaderName::from_static("l5d-ctx-dtab");
+/// Who the verified caller is.
+pub static L5D_CLIENT_ID: HeaderName = HeaderName::from_static("l5d-client-id");
+/// Whether the response was a success, as a weight.
+pub static L5D_SUCCESS_CLASS: HeaderName = HeaderName::from_static("l5d-success-class");
+static L5D_CTX_DEADLINE: HeaderName = HeaderName::from_static("l5d-ctx-deadline");
+static L5D_CTX_TRACE: HeaderName = HeaderName::from_static("l5d-ctx-trace");
+static L5D_SAMPLE: HeaderName = HeaderName::from_static("l5d-sample");
+static L5D_REQID: HeaderName = HeaderName::from_static("l5d-reqid");
+static L5D_DST_SERVICE: HeaderName = HeaderName::from_static("l5d-dst-service");
+static L5D_DST_CLIENT: HeaderName = HeaderName::from_static("l5d-dst-client");
+static L5D_DST_RESIDUAL: HeaderName = HeaderName::from_static("l5d-dst-residual");
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");

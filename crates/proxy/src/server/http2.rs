@@ -1,0 +1,163 @@
+//! HTTP/2 from a client, on the `h2` crate: each stream is one request with a task of its own.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::header::{CONNECTION, DATE, HeaderValue, TRANSFER_ENCODING};
+use http::{Request, Response};
+use http_body::Body;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::task::TaskTracker;
+
+use super::connection::Connection;
+use super::transport::Transport;
+use crate::body::{Http2Body, Incoming, ResponseBody, http2 as body_http2};
+use crate::client::http2::content_length;
+use crate::request::handle;
+use crate::telemetry::Wire;
+
+/// Serves streams until the client closes, nothing was asked for `idle_timeout`, or the connection drained.
+pub async fn serve<S>(connection: &Rc<Connection>, transport: Transport<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let _counted = connection.port.metrics.connected(Wire::Http2);
+    let config = &connection.settings.config;
+    let handshake = h2::server::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(config.max_concurrent_streams)
+        .max_header_list_size(config.max_head_bytes)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .handshake::<_, Bytes>(transport);
+    let Ok(Ok(mut serving)) = tokio::time::timeout(config.head_timeout, handshake).await else { return };
+    let streams = Streams { tasks: TaskTracker::new(), open: Rc::default() };
+    let watch = tokio::time::sleep(config.idle_timeout);
+    let mut watch = std::pin::pin!(watch);
+    let (mut used, mut told) = (Instant::now(), false);
+    let ended = poll_fn(|cx| {
+        connection.wakes(cx.waker());
+        if connection.draining().is_some() && !told {
+            // GOAWAY, then the streams that are open finish (RFC 9113 section 6.8).
+            serving.graceful_shutdown();
+            told = true;
+        }
+        loop {
+            match serving.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => streams.start(connection, request, respond),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => break,
+            }
+        }
+        if streams.open.get() > 0 {
+            used = Instant::now();
+        }
+        while watch.as_mut().poll(cx).is_ready() {
+            let idle_until = used + config.idle_timeout;
+            if streams.open.get() == 0 && idle_until <= Instant::now() && !told {
+                serving.graceful_shutdown();
+                told = true;
+                cx.waker().wake_by_ref();
+            }
+            watch.as_mut().reset(idle_until.max(Instant::now() + TICK).into());
+        }
+        Poll::Pending
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection of a client ended");
+    }
+}
+
+struct Streams {
+    tasks: TaskTracker,
+    open: Rc<Cell<usize>>,
+}
+
+impl Streams {
+    fn start(&self, connection: &Rc<Connection>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let open = OpenStream::new(&self.open);
+        let connection = Rc::clone(connection);
+        // It ends with its stream, and all streams end with the connection: each learns of it by `poll_reset`.
+        drop(self.tasks.spawn_local(async move {
+            let _open = open;
+            stream(connection, request, respond).await;
+        }));
+    }
+}
+
+struct OpenStream(Rc<Cell<usize>>);
+
+impl OpenStream {
+    fn new(open: &Rc<Cell<usize>>) -> Self {
+        open.set(open.get() + 1);
+        Self(Rc::clone(open))
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// One request and its answer. A reset by the client ends it wherever it is, and the endpoint's work with it.
+async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let length = content_length(request.headers());
+    let request = request.map(|stream| {
+        if stream.is_end_stream() { Incoming::Empty } else { Incoming::Http2(Http2Body::new(stream, length)) }
+    });
+    let response = {
+        let mut handling = std::pin::pin!(handle(connection, request));
+        poll_fn(|cx| match respond.poll_reset(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => handling.as_mut().poll(cx).map(Some),
+        })
+        .await
+    };
+    let Some(response) = response else { return };
+    if let Err(error) = send(response, &mut respond).await {
+        tracing::debug!(%error, "a response did not go out whole");
+    }
+}
+
+async fn send(
+    response: Response<ResponseBody>,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<(), body_http2::SendError> {
+    let (mut parts, body) = response.into_parts();
+    // These mean nothing in HTTP/2 (RFC 9113 section 8.2.2).
+    parts.headers.remove(CONNECTION);
+    parts.headers.remove(TRANSFER_ENCODING);
+    if !parts.headers.contains_key(DATE) {
+        // RFC 9110 section 6.6.1: a response without a date gets one from whoever passes it on.
+        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
+            parts.headers.insert(DATE, date);
+        }
+    }
+    let ends = body.is_end_stream();
+    let response = Response::from_parts(parts, ());
+    let mut stream = respond.send_response(response, ends).map_err(body_http2::SendError::Connection)?;
+    if ends {
+        return Ok(());
+    }
+    let sent = body_http2::send(body, &mut stream).await;
+    if let Err(body_http2::SendError::Reset(_)) = &sent {
+        stream.send_reset(Reason::CANCEL);
+    }
+    sent
+}
+
+/// Credit for what a client sends: enough for a LAN, little enough for many connections.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of a response that wait for the client, per stream.
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+const TICK: Duration = Duration::from_millis(10);
