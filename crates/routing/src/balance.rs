@@ -9,6 +9,7 @@ mod p2c;
 mod round_robin;
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -57,6 +58,27 @@ pub trait Load {
     /// Called once for the one that was picked, see [`crate::Health::claim`]; `false`: somebody else took the one
     /// probe that it is allowed, another endpoint is picked.
     fn claim(&self, now: Instant) -> bool;
+}
+
+impl<L: Load + ?Sized> Load for Rc<L> {
+    fn weight(&self) -> f64 {
+        (**self).weight()
+    }
+    fn in_flight(&self) -> u32 {
+        (**self).in_flight()
+    }
+    fn latency(&self) -> Option<f64> {
+        (**self).latency()
+    }
+    fn idle_for(&self, now: Instant) -> Duration {
+        (**self).idle_for(now)
+    }
+    fn available(&self, now: Instant) -> bool {
+        (**self).available(now)
+    }
+    fn claim(&self, now: Instant) -> bool {
+        (**self).claim(now)
+    }
 }
 
 /// Chooses among the endpoints of one set for one worker.
@@ -139,6 +161,9 @@ impl Balancer {
             BalancerKind::Ewma => |first: &L, second: &L, now| ewma::second_is_better(first, second, now),
         };
         let first = weights.draw(rng, &eligible)?;
+        if weights.len() == 1 {
+            return Some(first);
+        }
         let Some(second) = weights.draw(rng, |index| index != first && eligible(index)) else { return Some(first) };
         if second_is_better(endpoints.get(first)?, endpoints.get(second)?, now) { Some(second) } else { Some(first) }
     }
