@@ -190,3 +190,132 @@ const fn split_mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    const POLICY: AccrualPolicy = AccrualPolicy::ConsecutiveFailures {
+        failures: 5,
+        backoff_min: Duration::from_secs(1),
+        backoff_max: Duration::from_secs(30),
+    };
+
+    fn fail(health: &Health, times: usize, now: Instant) {
+        for _ in 0..times {
+            health.failure(&POLICY, now);
+        }
+    }
+
+    fn ejected(now: Instant) -> Health {
+        let health = Health::seeded(7, now);
+        fail(&health, 5, now);
+        assert_eq!(health.state(), "ejected");
+        health
+    }
+
+    #[test]
+    fn five_failures_in_a_row_eject() {
+        let now = Instant::now();
+        let health = Health::seeded(7, now);
+        fail(&health, 4, now);
+        health.success();
+        fail(&health, 4, now);
+        assert_eq!(health.state(), "alive");
+        assert!(health.available(now) && health.claim(now));
+        fail(&health, 1, now);
+        assert_eq!(health.state(), "ejected");
+        assert!(!health.available(now) && !health.claim(now));
+    }
+
+    #[test]
+    fn policy_none_ejects_nobody() {
+        let now = Instant::now();
+        let health = Health::seeded(7, now);
+        for _ in 0..100 {
+            health.failure(&AccrualPolicy::None, now);
+        }
+        assert_eq!(health.state(), "alive");
+    }
+
+    #[test]
+    fn a_probe_that_succeeds_brings_it_back() {
+        let start = Instant::now();
+        let health = ejected(start);
+        let later = start + Duration::from_millis(1_200);
+        assert!(health.available(later) && health.claim(later));
+        assert!(!health.available(later) && !health.claim(later), "one probe is under way");
+        assert_eq!(health.state(), "ejected");
+        health.success();
+        assert_eq!(health.state(), "alive");
+        fail(&health, 4, later);
+        assert_eq!(health.state(), "alive", "it starts anew");
+    }
+
+    #[test]
+    fn each_failed_probe_doubles_the_backoff_within_its_bounds() {
+        let mut now = Instant::now();
+        let health = ejected(now);
+        for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0] {
+            let (least, most) = ((expected * 0.8_f64).max(1.0), (expected * 1.2).min(30.0));
+            assert!(!health.available(now + Duration::from_secs_f64(least - 0.001)), "{expected}");
+            now += Duration::from_secs_f64(most + 0.001);
+            assert!(health.claim(now), "{expected}");
+            health.failure(&POLICY, now);
+        }
+    }
+
+    #[test]
+    fn late_failures_do_not_prolong_the_backoff() {
+        let start = Instant::now();
+        let health = ejected(start);
+        fail(&health, 50, start + Duration::from_millis(900));
+        assert!(health.claim(start + Duration::from_millis(1_201)));
+    }
+
+    #[test]
+    fn a_probe_without_a_verdict_is_given_up() {
+        let start = Instant::now();
+        let health = ejected(start);
+        let probed = start + Duration::from_secs(2);
+        assert!(health.claim(probed));
+        assert!(!health.claim(probed + Duration::from_millis(9_999)));
+        assert!(health.claim(probed + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn exactly_one_of_many_threads_probes() {
+        for round in 0..50 {
+            let start = Instant::now();
+            let health = Health::seeded(round, start);
+            fail(&health, 5, start);
+            let (now, probes, together) = (start + Duration::from_secs(2), AtomicUsize::new(0), Barrier::new(8));
+            let ask_often = || {
+                together.wait();
+                let won = (0..100).filter(|_| health.available(now) && health.claim(now)).count();
+                probes.fetch_add(won, Ordering::Relaxed);
+            };
+            std::thread::scope(|threads| {
+                for _ in 0..8 {
+                    threads.spawn(ask_often);
+                }
+            });
+            assert_eq!(probes.load(Ordering::Relaxed), 1, "round {round}");
+        }
+    }
+
+    #[test]
+    fn standing_survives_packing() {
+        for standing in [
+            Standing::Alive,
+            Standing::Out { rounds: 1, until: 1 },
+            Standing::Out { rounds: 127, until: MICROS },
+            Standing::Probing { rounds: 3, until: 123_456_789 },
+        ] {
+            assert_eq!(Standing::unpack(standing.pack()), standing);
+        }
+    }
+}

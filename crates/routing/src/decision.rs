@@ -88,7 +88,7 @@ pub enum Choice {
     /// An index into [`Decision::leaves`].
     Leaf(usize),
     /// Weights that sum to 1, none of them negative.
-    Union(Vec<(f64, Choice)>),
+    Union(Vec<(f64, Self)>),
 }
 
 impl Decision {
@@ -118,4 +118,28 @@ fn draw<'a>(members: &'a [(f64, Choice)], rng: &mut impl Rng) -> Option<&'a Choi
     }
     // Weights that sum to a little less than 1 leave the last member what is missing.
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn picks_follow_weights_at_each_level_and_nothing_keeps_its_share() {
+        let inner = Choice::Union(vec![(0.5, Choice::Leaf(1)), (0.5, Choice::Nothing)]);
+        let choice = Choice::Union(vec![(0.0, Choice::Leaf(2)), (0.4, Choice::Leaf(0)), (0.6, inner)]);
+        let decision = Decision { logical: Path::empty(), outcome: Outcome::Bound, choice, leaves: Vec::new() };
+        let mut rng = StdRng::seed_from_u64(11);
+        let mut counts = [0_u32; 4];
+        for _ in 0..10_000 {
+            counts[decision.pick(&mut rng).unwrap_or(3)] += 1;
+        }
+        for (count, expected) in counts.into_iter().zip([4_000, 3_000, 0, 3_000]) {
+            assert!(count.abs_diff(expected) < 200, "{counts:?}");
+        }
+        assert_eq!(counts[2], 0);
+    }
 }

@@ -20,7 +20,7 @@ pub struct HealthRegistry {
 
 #[derive(Debug, Default)]
 struct Table {
-    routers: HashMap<Box<str>, HashMap<(Path, SocketAddr), Weak<Health>>>,
+    routers: HashMap<Box<str>, Endpoints>,
     entries: usize,
     /// The number of entries at which the dead ones are looked for.
     sweep_at: usize,
@@ -73,6 +73,8 @@ impl Table {
         self.sweep_at = self.entries * 2;
     }
 }
+
+type Endpoints = HashMap<(Path, SocketAddr), Weak<Health>>;
 
 /// Below this many entries nothing is swept.
 const SMALLEST: usize = 1024;

@@ -329,3 +329,6 @@ impl TlsRule {
 fn peer(bound: &Path, name: &Template, captures: &Captures) -> Result<PeerName, NoIdentity> {
     PeerName::parse(&name.fill(captures)).map_err(|error| NoIdentity::BadName { bound: bound.clone(), error })
 }
+
+#[cfg(test)]
+mod tests;

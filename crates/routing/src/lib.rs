@@ -24,6 +24,9 @@ mod identity;
 mod namer;
 mod watch;
 
+#[cfg(test)]
+mod eventually;
+
 pub use self::accrual::{AccrualPolicy, Health};
 pub use self::address::{AddressSet, Addresses, Endpoint};
 pub use self::balance::{Balancer, BalancerKind, Ewma, Load};

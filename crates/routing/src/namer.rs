@@ -212,3 +212,6 @@ fn unanswered() -> Resolution {
 
 /// How long a command that looks and ends waits for host names.
 const AT_ONCE_PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,23 @@ pub(super) struct HostWatch {
     /// known from being refreshed.
     first: Arc<Semaphore>,
     again: Arc<Semaphore>,
+    pace: Pace,
+}
+
+/// When names are asked for again and given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// How long after an answer a name is asked for again.
+    pub(super) refresh: Duration,
+    /// A name without any answer for so long counts as failed, so that nobody waits for it.
+    pub(super) first_answer: Duration,
+}
+
+impl Default for Pace {
+    /// What the JVM under linkerd did.
+    fn default() -> Self {
+        Self { refresh: Duration::from_secs(5), first_answer: Duration::from_secs(5) }
+    }
 }
 
 #[derive(Debug)]
@@ -103,9 +120,10 @@ struct Watched {
 }
 
 impl HostWatch {
-    pub(super) fn new(resolver: Resolver) -> Self {
+    pub(super) fn new(resolver: Resolver, pace: Pace) -> Self {
         Self {
             resolver,
+            pace,
             hosts: HashMap::new(),
             running: JoinSet::new(),
             first: Arc::new(Semaphore::new(FIRST_AT_ONCE)),
@@ -172,21 +190,22 @@ impl HostWatch {
 
     /// A name whose first answer is overdue: it failed for now, though its look-up goes on.
     fn give_up(&mut self, now: Instant) -> Option<Arc<str>> {
+        let patience = self.pace.first_answer;
         let overdue = |host: &Watched| {
-            host.known.is_none() && host.asked.is_some_and(|since| now.duration_since(since) >= FIRST_ANSWER)
+            host.known.is_none() && host.asked.is_some_and(|since| now.duration_since(since) >= patience)
         };
         let (name, host) = self.hosts.iter_mut().find(|(_, host)| overdue(host))?;
-        host.known = Some(Resolution::Temporary(format!("no answer within {} s", FIRST_ANSWER.as_secs())));
+        host.known = Some(Resolution::Temporary(format!("no answer within {} s", patience.as_secs())));
         Some(Arc::clone(name))
     }
 
     fn next_event(&self, now: Instant) -> Instant {
         let at = |host: &Watched| match (host.asked, &host.known) {
             (None, _) => Some(host.due),
-            (Some(since), None) => Some(since + FIRST_ANSWER),
+            (Some(since), None) => Some(since + self.pace.first_answer),
             (Some(_), Some(_)) => None,
         };
-        self.hosts.values().filter_map(at).min().unwrap_or(now + REFRESH)
+        self.hosts.values().filter_map(at).min().unwrap_or(now + self.pace.refresh)
     }
 
     fn take_in(&mut self, ended: Result<(Arc<str>, Resolution), tokio::task::JoinError>) -> Option<Arc<str>> {
@@ -201,7 +220,7 @@ impl HostWatch {
         };
         let host = self.hosts.get_mut(&name)?;
         host.asked = None;
-        host.due = Instant::now() + REFRESH;
+        host.due = Instant::now() + self.pace.refresh;
         let keeps = matches!(
             (&host.known, &resolution),
             (Some(Resolution::Known(_) | Resolution::Unknown), Resolution::Temporary(_))
@@ -247,10 +266,6 @@ pub(super) fn resolve_now(names: &HashSet<Arc<str>>, patience: Duration) -> Hash
     resolved
 }
 
-/// How long after an answer a name is asked for again: what the JVM under linkerd did.
-const REFRESH: Duration = Duration::from_secs(5);
-/// A name without any answer for so long counts as failed, so that nobody waits for it.
-const FIRST_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_AT_ONCE: usize = 64;
 const AGAIN_AT_ONCE: usize = 16;
 

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path as FilePath};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -21,9 +22,9 @@ use waypost_naming::{Answer, Bound, Finding, NameTree, NamerError, Path, Segment
 use crate::address::AddressSet;
 use crate::dependencies::{Dependencies, Version};
 use crate::generation::Generation;
-use crate::watch::{Changes, DirectoryWatch};
+use crate::watch::DirectoryWatch;
 
-use super::dns::{HostWatch, Resolver, resolve_now};
+use super::dns::{HostWatch, Pace, Resolver, resolve_now};
 
 use self::reader::Reader;
 
@@ -70,8 +71,9 @@ impl FsNames {
         let names = Self { shared: Arc::default() };
         let mut reader = Reader::new(root, Arc::clone(&names.shared), Arc::default());
         reader.scan();
-        let mut resolved = resolve_now(&reader.hosts(), super::AT_ONCE_PATIENCE);
-        for host in reader.hosts() {
+        let hosts = reader.limit_hosts();
+        let mut resolved = resolve_now(&hosts, super::AT_ONCE_PATIENCE);
+        for host in hosts {
             let resolution = resolved.remove(&host).unwrap_or_else(super::unanswered);
             reader.resolve(&host, resolution);
         }
@@ -87,7 +89,7 @@ impl FsNames {
     ) -> Self {
         let names = Self { shared: Arc::default() };
         let reader = Reader::new(root, Arc::clone(&names.shared), Arc::clone(generation));
-        tasks.spawn(watch(reader, HostWatch::new(Resolver::system()), stop.clone()));
+        tasks.spawn(watch(reader, HostWatch::new(Resolver::system(), Pace::default()), stop.clone()));
         names
     }
 
@@ -186,6 +188,7 @@ fn segment(part: Component<'_>) -> Option<Segment> {
 async fn watch(mut reader: Reader, mut hosts: HostWatch, stop: CancellationToken) {
     let (mut directories, changes) = DirectoryWatch::new();
     loop {
+        let started = Instant::now();
         let scan = tokio::task::spawn_blocking(move || {
             reader.scan();
             directories.follow(reader.directories());
@@ -202,21 +205,26 @@ async fn watch(mut reader: Reader, mut hosts: HostWatch, stop: CancellationToken
                 return;
             }
         };
-        hosts.watch(&reader.hosts());
-        if !resolve_until_change(&mut reader, &mut hosts, &changes, &stop).await {
+        hosts.watch(&reader.limit_hosts());
+        // Where something changes all the time, in a large directory or beside it, reading takes a part of one core.
+        let pause = (started.elapsed() * 4).min(LONGEST_PAUSE);
+        let changed = async {
+            tokio::time::sleep(pause).await;
+            changes.next().await;
+        };
+        if !resolve_until(changed, &mut reader, &mut hosts, &stop).await {
             return;
         }
     }
 }
 
 /// Publishes what DNS says until a file may have changed; `false`: it is time to stop.
-async fn resolve_until_change(
+async fn resolve_until(
+    changed: impl Future<Output = ()>,
     reader: &mut Reader,
     hosts: &mut HostWatch,
-    changes: &Changes,
     stop: &CancellationToken,
 ) -> bool {
-    let changed = changes.next();
     tokio::pin!(changed);
     loop {
         tokio::select! {
@@ -228,6 +236,38 @@ async fn resolve_until_change(
                     reader.resolve(&host, resolution.clone());
                 }
             }
+        }
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+pub(super) use by_hand::by_hand;
+
+/// A namer whose task is not run.
+#[cfg(test)]
+mod by_hand {
+    use super::super::dns::Resolution;
+    use super::*;
+
+    /// Does what the namer's task would.
+    pub(in crate::namer) struct Hand(Reader);
+
+    pub(in crate::namer) fn by_hand(root: &FilePath, generation: &Arc<Generation>) -> (FsNames, Hand) {
+        let names = FsNames { shared: Arc::default() };
+        let reader = Reader::new(root, Arc::clone(&names.shared), Arc::clone(generation));
+        (names, Hand(reader))
+    }
+
+    impl Hand {
+        pub(in crate::namer) fn scan(&mut self) {
+            self.0.scan();
+            self.0.limit_hosts();
+        }
+
+        pub(in crate::namer) fn resolve(&mut self, host: &str, resolution: Resolution) {
+            self.0.resolve(&host.into(), resolution);
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::address::{AddressSet, Addresses, Endpoint};
 use crate::dependencies::{Dependencies, Version};
 use crate::generation::Generation;
 
-use super::dns::{HostWatch, Resolution, Resolver, resolve_now};
+use super::dns::{HostWatch, Pace, Resolution, Resolver, resolve_now};
 use super::host::Host;
 
 /// What a path below `/$` asks for.
@@ -58,7 +58,7 @@ impl Inet {
     ) -> Self {
         let (asks, asked) = mpsc::channel(ASKS);
         let table = Arc::new(HostTable::new(asks));
-        let keeper = Keeper { table: Arc::clone(&table), watch: HostWatch::new(resolver), generation };
+        let keeper = Keeper { table: Arc::clone(&table), watch: HostWatch::new(resolver, Pace::default()), generation };
         tasks.spawn(keeper.run(asked, stop));
         Self::Live(table)
     }
@@ -80,7 +80,7 @@ impl Inet {
             },
             (Host::Name(host), Self::AtOnce(known)) => {
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                let resolution = known.entry(Arc::clone(&host)).or_insert_with(|| now(host));
+                let resolution = known.entry(Arc::clone(&host)).or_insert_with(|| now(&host));
                 Arc::new(AddressSet::new(addresses(resolution, port)))
             }
         };
@@ -88,9 +88,9 @@ impl Inet {
     }
 }
 
-fn now(host: Arc<str>) -> Resolution {
-    let mut resolved = resolve_now(&HashSet::from([Arc::clone(&host)]), super::AT_ONCE_PATIENCE);
-    resolved.remove(&host).unwrap_or_else(super::unanswered)
+fn now(host: &Arc<str>) -> Resolution {
+    let mut resolved = resolve_now(&HashSet::from([Arc::clone(host)]), super::AT_ONCE_PATIENCE);
+    resolved.remove(host).unwrap_or_else(super::unanswered)
 }
 
 const fn endpoint(ip: IpAddr, port: u16) -> Endpoint {
@@ -232,7 +232,7 @@ impl Keeper {
             if names.entries.contains_key(&name) {
                 continue;
             }
-            if names.entries.len() >= MOST_NAMES && !make_room(&mut names, &mut retired) {
+            if names.entries.len() >= MOST_NAMES && !make_room(&mut names, self.table.millis(), &mut retired) {
                 if names.refused.len() < MOST_NAMES {
                     names.refused.insert(name);
                 }
@@ -250,10 +250,7 @@ impl Keeper {
     fn sweep(&mut self) {
         let now = self.table.millis();
         let current = self.table.names.load_full();
-        let idle = |entry: &Entry| {
-            let unused = now.saturating_sub(entry.used.load(Ordering::Relaxed));
-            !entry.is_held() && u128::from(unused) > IDLE.as_millis()
-        };
+        let idle = |entry: &Entry| !entry.is_held() && u128::from(entry.unused(now)) > IDLE.as_millis();
         if current.refused.is_empty() && !current.entries.values().any(|entry| idle(entry)) {
             return;
         }
@@ -288,18 +285,25 @@ impl Entry {
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.set) > 1
     }
+
+    /// For how many milliseconds no route was bound to it.
+    fn unused(&self, now: u64) -> u64 {
+        now.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
 }
 
 /// Takes out what is missed least: the name longest unused among those that no route holds, else among those that
 /// lead nowhere. `false`: all are in use. So a flood of names, resolvable or not, drives out none that serves others.
-fn make_room(names: &mut Names, retired: &mut Vec<Arc<Entry>>) -> bool {
+fn make_room(names: &mut Names, now: u64, retired: &mut Vec<Arc<Entry>>) -> bool {
     let least = |spare: &dyn Fn(&Entry) -> bool| {
         let spares = names.entries.iter().filter(|(_, entry)| spare(entry));
         spares.min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(name, _)| name.clone())
     };
-    // What is pending stays: somebody waits for it, and would ask again at once.
+    // Whoever asked for a new name binds again to hold it. Taken out before, it would be asked for again, and so on.
+    let unheld = |entry: &Entry| !entry.is_held() && u128::from(entry.unused(now)) >= NEW.as_millis();
+    // What is pending stays, since somebody waits for it.
     let leads_nowhere = |entry: &Entry| matches!(*entry.set.snapshot(), Addresses::Neg | Addresses::Failed(_));
-    let Some(name) = least(&|entry| !entry.is_held()).or_else(|| least(&leads_nowhere)) else { return false };
+    let Some(name) = least(&unheld).or_else(|| least(&leads_nowhere)) else { return false };
     retired.extend(names.entries.remove(&name));
     true
 }
@@ -309,8 +313,13 @@ const MOST_NAMES: usize = 1_000;
 /// The most names that wait for being taken in.
 const ASKS: usize = 256;
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long a name is safe from making room for another.
+const NEW: Duration = Duration::from_millis(100);
 /// How long a name that no route holds is kept.
 const IDLE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+pub(super) use tests::by_hand;
 
 #[cfg(test)]
 mod tests;

@@ -75,7 +75,7 @@ impl Reader {
             names_changed |= self.read(name, *stamp);
         }
         self.directories = listing.directories;
-        self.publish_all();
+        self.count_waiting();
         if names_changed {
             let mut top = Directory::default();
             for (name, file) in &self.files {
@@ -90,14 +90,26 @@ impl Reader {
         &self.directories
     }
 
-    /// The host names that the files have, up to a bound; what is beyond stays unresolved.
-    pub(super) fn hosts(&self) -> HashSet<Arc<str>> {
-        let lines = self.files.values().filter_map(|file| file.content.as_deref()).flatten();
-        lines.filter_map(name_of).take(MOST_LINES_WITH_NAMES).cloned().collect()
+    /// The host names that the files have, up to a bound; what is beyond it counts as not resolved.
+    pub(super) fn limit_hosts(&mut self) -> HashSet<Arc<str>> {
+        let (mut hosts, mut beyond) = (HashSet::new(), HashSet::new());
+        for host in self.files.values().flat_map(File::hosts) {
+            let kept = if hosts.len() < MOST_HOSTS || hosts.contains(host) { &mut hosts } else { &mut beyond };
+            kept.insert(Arc::clone(host));
+        }
+        self.hosts.retain(|host, _| hosts.contains(host) || beyond.contains(host));
+        for host in beyond {
+            let reason = format!("only {MOST_HOSTS} host names are resolved for one fs namer");
+            self.resolve(&host, Resolution::Temporary(reason));
+        }
+        hosts
     }
 
     /// Takes in what DNS says of a name.
     pub(super) fn resolve(&mut self, host: &Arc<str>, resolution: Resolution) {
+        if self.hosts.get(host) == Some(&resolution) {
+            return;
+        }
         match &resolution {
             Resolution::Known(_) => {}
             Resolution::Unknown => tracing::warn!(host = &**host, root_dir = %self.root.display(), "unknown host"),
@@ -106,7 +118,10 @@ impl Reader {
             }
         }
         self.hosts.insert(Arc::clone(host), resolution);
-        self.publish_all();
+        for file in self.files.values().filter(|file| file.hosts().any(|known| known == host)) {
+            file.publish(&self.hosts, &self.generation);
+        }
+        self.count_waiting();
     }
 
     /// Everything that is wrong with the data.
@@ -116,8 +131,7 @@ impl Reader {
             .iter()
             .map(|complaint| Finding::warning("fs-directory", format!("{}: {complaint}", self.root.display())));
         let files = self.files.iter().flat_map(|(name, file)| {
-            let lines = file.content.as_deref().unwrap_or_default().iter().filter_map(name_of);
-            let unresolved = lines.filter(|host| !matches!(self.hosts.get(*host), Some(Resolution::Known(_))));
+            let unresolved = file.hosts().filter(|host| !matches!(self.hosts.get(*host), Some(Resolution::Known(_))));
             let path = self.root.join(name);
             let unresolved = unresolved
                 .map(move |host| Finding::warning("fs-host", format!("{}: `{host}` does not resolve", path.display())));
@@ -152,7 +166,7 @@ impl Reader {
             let unread = || listing.unread.iter().any(|(directory, _)| name.starts_with(directory));
             let keep = listing.files.contains_key(name) || unread();
             if !keep {
-                file.set.publish(Addresses::Neg, &self.generation);
+                file.end(&self.generation);
             }
             keep
         });
@@ -171,7 +185,7 @@ impl Reader {
         let path = self.root.join(name);
         let content = content(&path);
         if matches!(&content, Err(Unusable { gone: true, .. })) {
-            return self.files.remove(name).is_some();
+            return self.files.remove(name).inspect(|file| file.end(&self.generation)).is_some();
         }
         let is_new = !self.files.contains_key(name);
         let file = self.files.entry(name.to_path_buf()).or_insert_with(|| File {
@@ -198,20 +212,31 @@ impl Reader {
                 file.problem = Some(finding);
             }
         }
+        file.publish(&self.hosts, &self.generation);
         is_new
     }
 
-    fn publish_all(&self) {
-        let mut waiting = 0;
-        for file in self.files.values() {
-            file.set.publish(file.addresses(&self.hosts), &self.generation);
-            waiting += usize::from(file.set.snapshot().is_pending());
-        }
+    fn count_waiting(&self) {
+        let with_hosts = self.files.values().filter(|file| file.hosts().next().is_some());
+        let waiting = with_hosts.filter(|file| file.set.snapshot().is_pending()).count();
         self.shared.wait_for(waiting, &self.generation);
     }
 }
 
 impl File {
+    fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.content.as_deref().unwrap_or_default().iter().filter_map(name_of)
+    }
+
+    /// The file is gone: who still holds its addresses sends nothing there any more.
+    fn end(&self, generation: &Generation) {
+        self.set.publish(Addresses::Neg, generation);
+    }
+
+    fn publish(&self, hosts: &HashMap<Arc<str>, Resolution>, generation: &Generation) {
+        self.set.publish(self.addresses(hosts), generation);
+    }
+
     fn addresses(&self, hosts: &HashMap<Arc<str>, Resolution>) -> Addresses {
         let Some(lines) = &self.content else {
             let reason = self.problem.as_ref().map_or("it was not read", |finding| &finding.message);
@@ -295,5 +320,4 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 /// linkerd's limit.
 const MOST_BYTES: usize = 500_000;
-/// The most lines with host names that are looked at for names to resolve.
-const MOST_LINES_WITH_NAMES: usize = 2_000;
+const MOST_HOSTS: usize = 2_000;
