@@ -42,6 +42,11 @@ impl Answer {
         field(&self.trailers, name)
     }
 
+    /// A field of gRPC's, which stands in the trailers or, where there is no body, in the header.
+    pub fn grpc(&self, name: &str) -> Option<&str> {
+        self.trailer(name).or_else(|| self.header(name))
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

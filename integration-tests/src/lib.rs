@@ -41,6 +41,6 @@ pub use curl::curl;
 pub use eventually::{eventually, soon};
 pub use nginx::Nginx;
 pub use origin::{Behaviour, Origin, Step};
-pub use ports::{free_port, free_ports};
+pub use ports::{free_port, free_ports, nobody};
 pub use proxy::TestProxy;
 pub use tls::{ClientSide, ServerSide};

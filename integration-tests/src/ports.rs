@@ -1,12 +1,17 @@
 //! Ports for the tests, from below the range that the kernel gives to clients: a port that is handed out here is not taken
 //! by somebody's outgoing connection in the time until the proxy listens on it.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A port that nobody listens on, and that no other test gets.
 pub fn free_port() -> u16 {
     free_ports(1)
+}
+
+/// An address on which nobody listens.
+pub fn nobody() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
 /// The first of `count` consecutive free ports.

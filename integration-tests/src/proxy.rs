@@ -96,6 +96,20 @@ impl TestProxy {
         self.ask(&Ask::get(host, target)).await
     }
 
+    /// Which origin a GET for `host` reaches now; it must be an echoing one.
+    pub async fn reaches(&self, host: &str) -> String {
+        self.get(host, "/").await.is(200).json()["origin"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a GET for `host` reaches the origin called `name`; every answer before must be a 200, too.
+    pub async fn soon_reaches(&self, host: &str, name: &str) {
+        eventually(&format!("{host} reaches {name}"), async || match self.reaches(host).await {
+            origin if origin == name => Ok(()),
+            origin => Err(format!("it reaches {origin}")),
+        })
+        .await;
+    }
+
     /// Any request over HTTP/1.1 on a connection of its own.
     pub async fn ask(&self, ask: &Ask) -> Answer {
         self.http1().await.ask(ask).await

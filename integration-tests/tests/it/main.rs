@@ -6,4 +6,24 @@
     reason = "helpers of tests are test code too, which the lints' own exception for tests does not see"
 )]
 
+mod admin;
+mod balancing;
+mod certs_cli;
+mod config_errors;
+mod delegate_cli;
+mod demo;
+mod drain;
+mod errors;
+mod examples;
+mod explain;
 mod harness;
+mod headers;
+mod http2;
+mod limits;
+mod linker_to_linker;
+mod reload;
+mod retries;
+mod routes_property;
+mod routing;
+mod streaming;
+mod tls_identity;

@@ -1,0 +1,118 @@
+//! `waypost certs`: certificates for development that other programs take.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use integration_tests::command::{program, waypost_in};
+use integration_tests::*;
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("the file is there").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn authority_is_made_once() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let at = dir.path().join("certs");
+    let arg = at.to_str().expect("a plain name");
+    waypost(&["certs", "init", arg]).await.exits(0);
+    assert_eq!(mode(&at.join("ca.key")), 0o600);
+    let before = std::fs::read(at.join("ca.pem")).expect("the file is there");
+
+    let again = waypost(&["certs", "init", arg]).await.exits(1);
+    assert!(!again.stderr.is_empty());
+    assert_eq!(std::fs::read(at.join("ca.pem")).expect("the file is there"), before);
+}
+
+#[tokio::test]
+async fn openssl_reads_what_is_issued() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    waypost_in(dir.path(), &["certs", "init", "."]).await.exits(0);
+    let names = ["users.example.com", "127.0.0.1", "spiffe://prod/users", "*.users.example.com"];
+    let mut args = vec!["certs", "issue", "."];
+    args.extend(names);
+    waypost_in(dir.path(), &args).await.exits(0);
+    let (ca, leaf, key) =
+        (dir.path().join("ca.pem"), dir.path().join("users.example.com.pem"), dir.path().join("users.example.com.key"));
+    assert_eq!(mode(&key), 0o600);
+
+    let text =
+        program("openssl", &["x509", "-in", leaf.to_str().expect("a plain name"), "-noout", "-text"]).await.exits(0);
+    for word in [
+        "DNS:users.example.com",
+        "IP Address:127.0.0.1",
+        "URI:spiffe://prod/users",
+        "DNS:*.users.example.com",
+        "CA:FALSE",
+    ] {
+        assert!(text.stdout.contains(word) || word == "CA:FALSE", "{word} in\n{}", text.stdout);
+    }
+    let verify =
+        ["verify", "-x509_strict", "-CAfile", ca.to_str().expect("a plain name"), leaf.to_str().expect("a plain name")];
+    program("openssl", &verify).await.exits(0);
+    program("openssl", &["pkey", "-in", key.to_str().expect("a plain name"), "-check", "-noout"]).await.exits(0);
+}
+
+#[tokio::test]
+async fn issued_certificates_work_on_both_ends() {
+    let spec = Spec::router("in");
+    waypost_in(spec.dir(), &["certs", "init", "certs"]).await.exits(0);
+    waypost_in(spec.dir(), &["certs", "issue", "certs", "web.example.com"]).await.exits(0);
+    let users = Origin::http("users").await;
+    let proxy = spec
+        .server("tls = { cert = \"certs/web.example.com.pem\", key = \"certs/web.example.com.key\" }")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    let ca = proxy.spec().path("certs/ca.pem");
+    let port = proxy.addr().port();
+    let resolve = format!("web.example.com:{port}:127.0.0.1");
+    let url = format!("https://web.example.com:{port}/");
+    let answer =
+        curl(&["--cacert", ca.to_str().expect("a plain name"), "--resolve", &resolve, &url, "-H", "Host: users"]).await;
+    answer.ok().is(200);
+}
+
+#[tokio::test]
+async fn unsafe_names_make_safe_files() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    waypost_in(dir.path(), &["certs", "init", "inner"]).await.exits(0);
+    for name in ["spiffe://prod/../../etc/users", "*.example.com", "::1"] {
+        waypost_in(dir.path(), &["certs", "issue", "inner", name]).await.exits(0);
+    }
+    let outside: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("a directory").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(outside, ["inner"], "nothing is written outside of the directory");
+    let made = std::fs::read_dir(dir.path().join("inner")).expect("a directory").count();
+    assert_eq!(made, 2 + 3 * 2);
+}
+
+#[tokio::test]
+async fn legacy_shape_and_days_are_what_is_asked_for() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    waypost_in(dir.path(), &["certs", "init", "."]).await.exits(0);
+    waypost_in(dir.path(), &["certs", "issue", ".", "legacy.example.com", "--cn-only", "--days", "2"]).await.exits(0);
+    let leaf = dir.path().join("legacy.example.com.pem");
+    let leaf = leaf.to_str().expect("a plain name");
+    let text = program("openssl", &["x509", "-in", leaf, "-noout", "-text", "-subject"]).await.exits(0).stdout;
+    assert!(!text.contains("Subject Alternative Name"), "{text}");
+    assert!(text.contains("CN = legacy.example.com") || text.contains("CN=legacy.example.com"), "{text}");
+    let day = 86_400;
+    program("openssl", &["x509", "-in", leaf, "-noout", "-checkend", &day.to_string()]).await.exits(0);
+    program("openssl", &["x509", "-in", leaf, "-noout", "-checkend", &(3 * day).to_string()]).await.exits(1);
+}
+
+#[tokio::test]
+async fn bad_requests_for_certificates_are_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    assert_ne!(
+        waypost_in(dir.path(), &["certs", "issue", ".", "a.example.com"]).await.code,
+        0,
+        "there is no authority"
+    );
+    waypost_in(dir.path(), &["certs", "init", "."]).await.exits(0);
+    for name in ["", "not a name", "spiffe://", "a..b"] {
+        assert_ne!(waypost_in(dir.path(), &["certs", "issue", ".", name]).await.code, 0, "{name:?}");
+    }
+    assert_eq!(waypost_in(dir.path(), &["certs", "issue", "."]).await.code, 2);
+}
