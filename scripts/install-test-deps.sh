@@ -21,6 +21,7 @@ for pair in "${wanted[@]}"; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
 done
 [ "${#missing[@]}" -eq 0 ] && exit 0
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
 # A compiler without the C library's headers compiles nothing.
 case " ${missing[*]} " in *" gcc "*) missing+=(libc6-dev) ;; esac
 
