@@ -13,7 +13,7 @@ use waypost_routing::ClientTls;
 use super::Client;
 use super::pool::Want;
 use crate::request::answer::{Failure, Word};
-use crate::tls::{CertificateSummary, ClientStream, Connector, TlsFailure};
+use crate::tls::{CertificateSummary, ClientStream, Connector, Refusal, TlsFailure};
 
 /// A connection to an endpoint.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Connected {
     pub http2: bool,
     /// The certificate that the peer showed.
     pub certificate: Option<CertificateSummary>,
+    /// Tells later whether the peer refused our certificate.
+    pub refusal: Option<Refusal>,
 }
 
 /// Connects, all within the policy's `connect_timeout`.
@@ -71,7 +73,7 @@ async fn attempt(
     // Small frames must not wait for a full segment. It only fails on a socket that is closed already.
     drop(tcp.set_nodelay(true));
     let Some(connector) = connector else {
-        return Ok(Connected { stream: Stream::Clear(tcp), http2: want == Want::Http2, certificate: None });
+        return Ok(Connected { stream: Stream::Clear(tcp), http2: want == Want::Http2, certificate: None, refusal: None });
     };
     match connector.connect(tcp, addr).await {
         Ok((stream, established)) => {
@@ -80,6 +82,7 @@ async fn attempt(
                 stream: Stream::Tls(Box::new(stream)),
                 http2: established.h2 || want == Want::Http2,
                 certificate: Some(established.certificate),
+                refusal: Some(established.refusal),
             })
         }
         Err(failure) => {
@@ -87,6 +90,15 @@ async fn attempt(
             Err(refused(client, addr, &failure))
         }
     }
+}
+
+/// What a peer said of our certificate after the handshake: in TLS 1.3 it is judged only then, so the refusal comes in
+/// place of a response. Nothing of the request was looked at.
+pub fn refused_late(client: &Client, addr: SocketAddr, refusal: Option<&Refusal>) -> Option<Failure> {
+    let failure = refusal?.get()?;
+    let TlsFailure::ClientCertRefused(_) = failure else { return None };
+    client.metrics.tls_handshake(failure.outcome());
+    Some(refused(client, addr, failure))
 }
 
 fn refused(client: &Client, addr: SocketAddr, failure: &TlsFailure) -> Failure {

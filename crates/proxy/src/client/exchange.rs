@@ -83,7 +83,7 @@ pub async fn exchange(
         };
         let started = Instant::now();
         let sent = match &mut lease {
-            Lease::Http1 { sender, .. } => http1::send(client, endpoint, sender, request).await,
+            Lease::Http1(connection) => http1::send(client, endpoint, connection, request).await,
             Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, request).await,
         };
         match sent {
@@ -101,7 +101,7 @@ pub async fn exchange(
                 return Exchange::Answered { response, lease };
             }
             Sent::Unsent { request: Some(unsent), .. }
-                if stale < MAX_STALE && !matches!(lease, Lease::Http1 { reused: false, .. }) =>
+                if stale < MAX_STALE && may_be_stale(&lease) =>
             {
                 stale += 1;
                 request = unsent;
@@ -109,5 +109,13 @@ pub async fn exchange(
             Sent::Unsent { failure, request } => return Exchange::NeverSent { failure, request },
             Sent::Lost { failure, before_response } => return Exchange::PerhapsSent { failure, before_response },
         }
+    }
+}
+
+/// A kept connection may have been closed while it was idle; one that was just made has not.
+fn may_be_stale(lease: &Lease) -> bool {
+    match lease {
+        Lease::Http1(connection) => connection.reused,
+        Lease::Http2(_) => true,
     }
 }

@@ -8,14 +8,25 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::Client;
-use super::connect::Stream;
+use super::connect::{Stream, refused_late};
 use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
 use crate::body::{BodyError, Incoming, RequestBody};
 use crate::request::answer::{Failure, Word};
 use crate::telemetry::Wire;
+use crate::tls::Refusal;
 use crate::worker::Worker;
+
+/// A connection that can take one request at a time; dropping it closes it.
+#[derive(Debug)]
+pub struct Connection {
+    /// Sends the request.
+    pub sender: SendRequest<RequestBody>,
+    /// It carried a request before.
+    pub reused: bool,
+    refusal: Option<Refusal>,
+}
 
 /// Starts HTTP/1.1 on a connection. The connection's own task ends when the peer closes, or when the sender is dropped.
 ///
@@ -26,8 +37,9 @@ pub async fn open(
     client: &Client,
     endpoint: &Endpoint,
     stream: Stream,
+    refusal: Option<Refusal>,
     held: Held,
-) -> Result<SendRequest<RequestBody>, Failure> {
+) -> Result<Connection, Failure> {
     let (sender, connection) =
         Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(stream)).await.map_err(|error| {
             Failure::new(Word::Connect, format!("{} for {}: {error}", endpoint.addr, client.bound)).retryable()
@@ -39,7 +51,7 @@ pub async fn open(
             tracing::debug!(%error, "connection to an endpoint ended");
         }
     });
-    Ok(sender)
+    Ok(Connection { sender, reused: false, refusal })
 }
 
 /// Sends one request and waits for the head of its response.
@@ -48,11 +60,11 @@ pub async fn open(
 pub async fn send(
     client: &Client,
     endpoint: &Endpoint,
-    sender: &mut SendRequest<RequestBody>,
+    connection: &mut Connection,
     mut request: Request<RequestBody>,
 ) -> Sent {
     *request.version_mut() = Version::HTTP_11;
-    let mut error = match sender.try_send_request(request).await {
+    let mut error = match connection.sender.try_send_request(request).await {
         Ok(response) => return Sent::Answered(response.map(Incoming::Http1)),
         Err(error) => error,
     };
@@ -65,6 +77,9 @@ pub async fn send(
     }
     if let Some(failure) = callers_fault(&error) {
         return Sent::Lost { failure, before_response: false };
+    }
+    if let Some(failure) = refused_late(client, endpoint.addr, connection.refusal.as_ref()) {
+        return Sent::Unsent { failure, request: None };
     }
     let (what, before_response) = if error.is_parse() || error.is_parse_too_large() {
         ("its response is no HTTP/1.1", false)

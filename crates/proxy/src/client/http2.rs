@@ -14,13 +14,14 @@ use http_body::Body;
 use waypost_routing::ClientTls;
 
 use super::Client;
-use super::connect::Stream;
+use super::connect::{Stream, refused_late};
 use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
 use crate::body::{Http2Body, Incoming, RequestBody, http2 as body_http2};
 use crate::request::answer::{Failure, Word};
 use crate::telemetry::Wire;
+use crate::tls::Refusal;
 use crate::worker::Worker;
 
 /// One connection, shared by the requests of its worker.
@@ -32,6 +33,7 @@ pub struct Connection {
     streams: Cell<usize>,
     open: Cell<bool>,
     idle_since: Cell<Instant>,
+    refusal: Option<Refusal>,
 }
 
 impl Connection {
@@ -78,6 +80,7 @@ pub async fn open(
     client: &Client,
     endpoint: &Endpoint,
     stream: Stream,
+    refusal: Option<Refusal>,
     held: Held,
 ) -> Result<Rc<Connection>, Failure> {
     let (sender, connection) = h2::client::Builder::new()
@@ -98,6 +101,7 @@ pub async fn open(
         streams: Cell::new(0),
         open: Cell::new(true),
         idle_since: Cell::new(Instant::now()),
+        refusal,
     });
     let counted = client.metrics.connected(Wire::Http2);
     let driven = Rc::downgrade(&shared);
@@ -191,6 +195,9 @@ fn failed(client: &Client, endpoint: &Endpoint, slot: &StreamSlot, error: &h2::E
     }
     let untouched = error.reason() == Some(Reason::REFUSED_STREAM)
         || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR));
+    if let Some(failure) = refused_late(client, endpoint.addr, slot.0.refusal.as_ref()) {
+        return Sent::Unsent { failure, request: None };
+    }
     if untouched {
         let failure = Failure::new(Word::Connect, format!("{who}: it did not take the request ({error})")).retryable();
         return Sent::Unsent { failure, request: None };

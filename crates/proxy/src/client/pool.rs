@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use waypost_naming::Path;
 
@@ -19,7 +18,6 @@ use super::connect::{Connected, connect};
 use super::endpoint::Endpoint;
 use super::http2::{Connection, StreamSlot};
 use super::{Client, http1, http2};
-use crate::body::RequestBody;
 use crate::process_wide::ProcessWide;
 use crate::request::answer::{Failure, Word};
 use crate::worker::Worker;
@@ -39,12 +37,7 @@ pub enum Want {
 #[derive(Debug)]
 pub enum Lease {
     /// An HTTP/1.1 connection, whole; dropping it closes it.
-    Http1 {
-        /// Sends the request.
-        sender: SendRequest<RequestBody>,
-        /// It carried a request before.
-        reused: bool,
-    },
+    Http1(http1::Connection),
     /// A stream of an HTTP/2 connection.
     Http2(StreamSlot),
 }
@@ -81,7 +74,7 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    connection: http1::Connection,
     since: Instant,
 }
 
@@ -123,12 +116,13 @@ impl Pool {
     }
 
     /// Takes back an HTTP/1.1 connection whose response was read to its end.
-    pub fn give_back(&self, sender: SendRequest<RequestBody>, now: Instant) {
+    pub fn give_back(&self, mut connection: http1::Connection, now: Instant) {
         let others_wait = self.permits.wanted.load(Ordering::Relaxed) > self.waiting.get();
-        if self.retired.get() || sender.is_closed() || (others_wait && self.waiting.get() == 0) {
+        if self.retired.get() || connection.sender.is_closed() || (others_wait && self.waiting.get() == 0) {
             return;
         }
-        self.idle.borrow_mut().push(Idle { sender, since: now });
+        connection.reused = true;
+        self.idle.borrow_mut().push(Idle { connection, since: now });
         if self.waiting.get() > 0 {
             self.changed.notify_one();
         }
@@ -138,7 +132,7 @@ impl Pool {
     pub fn sweep(&self, now: Instant) {
         let others_wait = self.permits.wanted.load(Ordering::Relaxed) > self.waiting.get();
         self.idle.borrow_mut().retain(|idle| {
-            !others_wait && !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < self.idle_timeout
+            !others_wait && !idle.connection.sender.is_closed() && now.saturating_duration_since(idle.since) < self.idle_timeout
         });
         self.http2
             .borrow_mut()
@@ -157,8 +151,8 @@ impl Pool {
         if want != Want::Http2 {
             let mut idle = self.idle.borrow_mut();
             while let Some(candidate) = idle.pop() {
-                if candidate.sender.is_ready() {
-                    return Some(Lease::Http1 { sender: candidate.sender, reused: true });
+                if candidate.connection.sender.is_ready() {
+                    return Some(Lease::Http1(candidate.connection));
                 }
             }
         }
@@ -251,13 +245,13 @@ async fn open(
     if want == Want::Either {
         pool.chose_http2.set(Some(connected.http2));
     }
-    let Connected { stream, http2, certificate } = connected;
+    let Connected { stream, http2, certificate, refusal } = connected;
     if certificate.is_some() {
         *endpoint.certificate.borrow_mut() = certificate;
     }
     let held = Held { _permit: permit, _open: Open::new(&pool.open) };
     let lease = if http2 {
-        let connection = http2::open(worker, client, endpoint, stream, held).await?;
+        let connection = http2::open(worker, client, endpoint, stream, refusal, held).await?;
         let slot = Connection::slot(&connection);
         if !pool.retired.get() {
             pool.http2.borrow_mut().push(connection);
@@ -267,7 +261,7 @@ async fn open(
                 .retryable()
         })?)
     } else {
-        Lease::Http1 { sender: http1::open(worker, client, endpoint, stream, held).await?, reused: false }
+        Lease::Http1(http1::open(worker, client, endpoint, stream, refusal, held).await?)
     };
     drop(connecting);
     Ok(lease)

@@ -104,8 +104,8 @@ impl Observation {
     /// The response has gone whole: its connection is free again.
     pub fn complete(mut self) {
         let now = Instant::now();
-        if let (Some(Lease::Http1 { sender, .. }), Some(in_flight)) = (self.lease.take(), &self.in_flight) {
-            in_flight.endpoint().pool.give_back(sender, now);
+        if let (Some(Lease::Http1(connection)), Some(in_flight)) = (self.lease.take(), &self.in_flight) {
+            in_flight.endpoint().pool.give_back(connection, now);
         }
         self.attempt_ended(self.class, now);
         self.finish(now);
