@@ -1,7 +1,7 @@
 //! TLS, both sides. rustls types live only below this module; the rest of waypost sees streams, names and failures.
 //!
 //! * `store` reads PEM files into [`ServerMaterial`] and [`ClientMaterial`] and says what is wrong with them.
-//! * `server` accepts: [`Acceptor`]. `client` connects: [`Connector`], one per TLS identity.
+//! * `server` accepts: [`Acceptor`]. `client` connects: [`Connector`], one per TLS identity; `stream` is what comes of it.
 //! * `verify` decides whether an endpoint's certificate is the one that was asked for.
 //! * `peer` reads names and dates out of a certificate; `failure` is what can go wrong, in words.
 //! * [`mint`] makes the development certificates of `waypost certs` and `waypost demo`.
@@ -16,16 +16,18 @@ pub mod mint;
 mod peer;
 mod server;
 mod store;
+mod stream;
 mod verify;
 
 use std::sync::Arc;
 
-pub use self::client::{ClientStream, Connector, Established, Offer, connector};
+pub use self::client::{Connector, Established, Offer, connector};
 pub use self::failure::TlsFailure;
 pub use self::file::{FileProblem, TlsKey};
 pub use self::peer::{CertificateSummary, PeerIdentity};
 pub use self::server::{Acceptor, Negotiated, ServerStream, ServerTlsFailure, acceptor};
 pub use self::store::{ClientMaterial, Materials, ServerMaterial, load_client, load_server};
+pub use self::stream::{ClientStream, Refusal};
 
 /// The only cryptography in use. Always handed over by name: a process-wide default could be another crate's choice.
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

@@ -19,10 +19,8 @@ use super::failure::{Asked, TlsFailure};
 use super::peer::{Certificate, CertificateSummary, date};
 use super::provider;
 use super::store::{ClientMaterial, Trust, system_roots};
+use super::stream::{ClientStream, Refusal};
 use super::verify::{CommonName, Encrypting, Verifying, Wanted, dns_name};
-
-/// An encrypted stream to an endpoint.
-pub type ClientStream<S> = tokio_rustls::client::TlsStream<S>;
 
 /// The protocols that we are ready to speak, in words of ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,12 +45,14 @@ impl Offer {
 }
 
 /// What a finished handshake settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Established {
     /// HTTP/2 is spoken; else HTTP/1.1. An endpoint that chose nothing gets HTTP/2 only if that was all we offered.
     pub h2: bool,
     /// The certificate that the endpoint presented, now or when the session began.
     pub certificate: CertificateSummary,
+    /// Has the reason if TLS ends the connection later, as an endpoint does that refuses our certificate.
+    pub refusal: Refusal,
 }
 
 /// Makes connections of one TLS identity. Sessions are resumed within it and nowhere else.
@@ -121,7 +121,7 @@ impl Connector {
             }
         };
         let established = self.established(stream.get_ref().1)?;
-        Ok((stream, established))
+        Ok((ClientStream::new(stream, established.refusal.clone()), established))
     }
 
     fn established(&self, connection: &ClientConnection) -> Result<Established, TlsFailure> {
@@ -139,7 +139,7 @@ impl Connector {
             Some(chosen) => chosen == b"h2",
             None => self.offer == Offer::Http2,
         };
-        Ok(Established { h2, certificate })
+        Ok(Established { h2, certificate, refusal: Refusal::new(self.wanted.clone()) })
     }
 }
 

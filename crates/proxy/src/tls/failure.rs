@@ -63,10 +63,14 @@ impl TlsFailure {
 
     /// What a read or write error on an *established* connection says about TLS; `None` when it is not about TLS.
     ///
-    /// With TLS 1.3 an endpoint looks at our certificate after our side of the handshake is over, so its refusal
-    /// arrives with the first read of the response.
+    /// Where the error has lost its inside on the way (h2 keeps only the text), [`super::Refusal`] still knows.
     pub fn from_io(error: &io::Error) -> Option<Self> {
-        tls_error(error).map(|error| classify(error, &Asked { name: None, protocols: &[] }))
+        Self::after_handshake(error, None)
+    }
+
+    /// The same, with the name that the endpoint must have.
+    pub(super) fn after_handshake(error: &io::Error, wanted: Option<&str>) -> Option<Self> {
+        tls_error(error).map(|error| classify(error, &Asked { name: wanted, protocols: &[] }))
     }
 
     /// What an error of the handshake itself says.

@@ -58,8 +58,23 @@ async fn callers_are_refused_when_they_should_be_and_told_so() {
 async fn refusal(outcome: ClientOutcome) -> TlsFailure {
     match outcome {
         Err(failure) => failure,
-        Ok((mut stream, _)) => TlsFailure::from_io(&stream.read_u8().await.unwrap_err()).unwrap(),
+        Ok((mut stream, established)) => {
+            assert!(established.refusal.get().is_none());
+            stream.read_u8().await.unwrap_err();
+            drop(stream);
+            established.refusal.get().unwrap().clone()
+        }
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_just_ends_was_not_refused() {
+    let lab = Lab::new();
+    let (client, server) = handshake(&lab.verify("users.example.com"), &lab.server(&lab.ca.leaf(|_| {}))).await;
+    let (mut stream, established) = client.unwrap();
+    drop(server);
+    stream.read_u8().await.unwrap_err();
+    assert!(established.refusal.get().is_none());
 }
 
 #[tokio::test]
@@ -67,6 +82,9 @@ async fn a_missing_client_certificate_is_said_to_be_missing() {
     let lab = Lab::new();
     let server = lab.server_for(&lab.ca.leaf(|_| {}), true);
     let failure = refusal(handshake(&lab.verify("users.example.com"), &server).await.0).await;
-    assert!(failure.to_string().contains("asks for a client certificate and got none"), "{failure}");
+    assert_eq!(
+        failure.to_string(),
+        "must be users.example.com, but asks for a client certificate and got none (certificate_required)"
+    );
     assert_eq!((failure.word(), failure.outcome()), ("tls_other", "client_cert_refused"));
 }
