@@ -126,7 +126,7 @@ fn from_admin(admin: &str, label: Option<&str>, asked: &Asked<'_>) -> Result<(Ex
     let failed = |why: String| Failure::Asking(format!("error: the admin on {admin} gave no explanation: {why}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(error.to_string()))?;
-    let answer = runtime.block_on(timeout(PATIENCE, fetch(admin, &target(label, asked))));
+    let answer = runtime.block_on(async { timeout(PATIENCE, fetch(admin, &target(label, asked))).await });
     let (status, body) = answer.unwrap_or_else(|_| Err("no answer in time".to_owned())).map_err(failed)?;
     match status {
         200 => {}

@@ -1,10 +1,11 @@
 //! A new connection to an endpoint: TCP, and TLS with the name that the bound path implies.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -13,15 +14,45 @@ use waypost_routing::ClientTls;
 use super::Client;
 use super::pool::Want;
 use crate::request::answer::{Failure, Word};
-use crate::tls::{CertificateSummary, ClientStream, Connector, Refusal, TlsFailure};
+use crate::tls::{CertificateSummary, ClientStream, Connector, Established, Refusal, TlsFailure};
 
-/// A connection to an endpoint.
+/// A connection to an endpoint, with an eye on what comes back.
 #[derive(Debug)]
-pub enum Stream {
-    /// In clear text.
+pub struct Stream {
+    inner: Inner,
+    received: Rc<Received>,
+}
+
+#[derive(Debug)]
+enum Inner {
     Clear(TcpStream),
-    /// Encrypted; the peer is who the policy asks for.
     Tls(Box<ClientStream<TcpStream>>),
+}
+
+/// What an endpoint has sent on one connection.
+#[derive(Debug, Default)]
+pub struct Received {
+    bytes: Cell<u64>,
+    speaks_http1: Cell<bool>,
+}
+
+impl Received {
+    /// Bytes so far: if none came since a request was sent, no response had begun.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// The first bytes were a status line of HTTP/1.
+    pub fn speaks_http1(&self) -> bool {
+        self.speaks_http1.get()
+    }
+
+    fn note(&self, bytes: &[u8]) {
+        if self.bytes.get() == 0 {
+            self.speaks_http1.set(bytes.starts_with(b"HTTP/1."));
+        }
+        self.bytes.set(self.bytes.get() + bytes.len() as u64);
+    }
 }
 
 /// A connection, and what is to be spoken on it.
@@ -29,6 +60,8 @@ pub enum Stream {
 pub struct Connected {
     /// The bytes.
     pub stream: Stream,
+    /// What has come.
+    pub received: Rc<Received>,
     /// HTTP/2; else HTTP/1.1.
     pub http2: bool,
     /// The certificate that the peer showed.
@@ -73,23 +106,24 @@ async fn attempt(
     // Small frames must not wait for a full segment. It only fails on a socket that is closed already.
     drop(tcp.set_nodelay(true));
     let Some(connector) = connector else {
-        return Ok(Connected { stream: Stream::Clear(tcp), http2: want == Want::Http2, certificate: None, refusal: None });
+        return Ok(connected(Inner::Clear(tcp), want != Want::Http1, None));
     };
     match connector.connect(tcp, addr).await {
         Ok((stream, established)) => {
             client.metrics.tls_handshake("success");
-            Ok(Connected {
-                stream: Stream::Tls(Box::new(stream)),
-                http2: established.h2 || want == Want::Http2,
-                certificate: Some(established.certificate),
-                refusal: Some(established.refusal),
-            })
+            Ok(connected(Inner::Tls(Box::new(stream)), established.h2, Some(established)))
         }
         Err(failure) => {
             client.metrics.tls_handshake(failure.outcome());
             Err(refused(client, addr, &failure))
         }
     }
+}
+
+fn connected(inner: Inner, http2: bool, established: Option<Established>) -> Connected {
+    let received = Rc::<Received>::default();
+    let (certificate, refusal) = established.map(|made| (made.certificate, made.refusal)).unzip();
+    Connected { stream: Stream { inner, received: Rc::clone(&received) }, received, http2, certificate, refusal }
 }
 
 /// What a peer said of our certificate after the handshake: in TLS 1.3 it is judged only then, so the refusal comes in
@@ -119,18 +153,22 @@ fn io_words(error: &io::Error) -> String {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
-        }
+        let before = buf.filled().len();
+        let this = self.get_mut();
+        ready!(match &mut this.inner {
+            Inner::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
+            Inner::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        })?;
+        this.received.note(buf.filled().get(before..).unwrap_or_default());
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+        match &mut self.get_mut().inner {
+            Inner::Clear(stream) => Pin::new(stream).poll_write(cx, buf),
+            Inner::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
         }
     }
 
@@ -139,30 +177,30 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().inner {
+            Inner::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Inner::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Clear(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.inner {
+            Inner::Clear(stream) => stream.is_write_vectored(),
+            Inner::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        match &mut self.get_mut().inner {
+            Inner::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Inner::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        match &mut self.get_mut().inner {
+            Inner::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Inner::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use http::header::TRANSFER_ENCODING;
 use http::{Request, Response, StatusCode};
 
 use super::endpoint::Endpoint;
@@ -95,6 +96,13 @@ pub async fn exchange(
                     before_response: false,
                 };
             }
+            Sent::Answered(response) if !is_framed_once(&response) => {
+                let message = format!("{} for {}: its response is framed in more than one way", endpoint.addr, client.bound);
+                return Exchange::PerhapsSent {
+                    failure: Failure::new(Word::BadResponse, message),
+                    before_response: false,
+                };
+            }
             Sent::Answered(response) => {
                 let now = Instant::now();
                 endpoint.answered(now.duration_since(started), now);
@@ -117,5 +125,16 @@ fn may_be_stale(lease: &Lease) -> bool {
     match lease {
         Lease::Http1(connection) => connection.reused,
         Lease::Http2(_) => true,
+    }
+}
+
+/// `chunked`, once, or no Transfer-Encoding at all: anything else the next reader might read differently (RFC 9112
+/// section 6.1).
+fn is_framed_once(response: &Response<Incoming>) -> bool {
+    let mut encodings = response.headers().get_all(TRANSFER_ENCODING).iter();
+    match (encodings.next(), encodings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
     }
 }

@@ -8,7 +8,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::Client;
-use super::connect::{Stream, refused_late};
+use super::connect::{Connected, Received, refused_late};
 use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
@@ -26,6 +26,7 @@ pub struct Connection {
     /// It carried a request before.
     pub reused: bool,
     refusal: Option<Refusal>,
+    received: Rc<Received>,
 }
 
 /// Starts HTTP/1.1 on a connection. The connection's own task ends when the peer closes, or when the sender is dropped.
@@ -36,10 +37,10 @@ pub async fn open(
     worker: &Rc<Worker>,
     client: &Client,
     endpoint: &Endpoint,
-    stream: Stream,
-    refusal: Option<Refusal>,
+    connected: Connected,
     held: Held,
 ) -> Result<Connection, Failure> {
+    let Connected { stream, received, refusal, .. } = connected;
     let (sender, connection) =
         Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(stream)).await.map_err(|error| {
             Failure::new(Word::Connect, format!("{} for {}: {error}", endpoint.addr, client.bound)).retryable()
@@ -51,7 +52,7 @@ pub async fn open(
             tracing::debug!(%error, "connection to an endpoint ended");
         }
     });
-    Ok(Connection { sender, reused: false, refusal })
+    Ok(Connection { sender, reused: false, refusal, received })
 }
 
 /// Sends one request and waits for the head of its response.
@@ -64,6 +65,7 @@ pub async fn send(
     mut request: Request<RequestBody>,
 ) -> Sent {
     *request.version_mut() = Version::HTTP_11;
+    let received_before = connection.received.bytes();
     let mut error = match connection.sender.try_send_request(request).await {
         Ok(response) => return Sent::Answered(response.map(Incoming::Http1)),
         Err(error) => error,
@@ -81,11 +83,8 @@ pub async fn send(
     if let Some(failure) = refused_late(client, endpoint.addr, connection.refusal.as_ref()) {
         return Sent::Unsent { failure, request: None };
     }
-    let (what, before_response) = if error.is_parse() || error.is_parse_too_large() {
-        ("its response is no HTTP/1.1", false)
-    } else {
-        ("it closed the connection before a response", true)
-    };
+    let before_response = connection.received.bytes() == received_before;
+    let what = if before_response { "it closed the connection before a response" } else { "its response is no HTTP/1.1" };
     let failure = Failure::new(Word::BadResponse, format!("{who}: {what} ({})", chain(&error)));
     Sent::Lost { failure, before_response }
 }

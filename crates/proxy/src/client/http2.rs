@@ -1,6 +1,6 @@
 //! HTTP/2 towards an endpoint, on the `h2` crate: one connection carries many requests.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use http_body::Body;
 use waypost_routing::ClientTls;
 
 use super::Client;
-use super::connect::{Stream, refused_late};
+use super::connect::{Connected, Received, refused_late};
 use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
@@ -34,6 +34,8 @@ pub struct Connection {
     open: Cell<bool>,
     idle_since: Cell<Instant>,
     refusal: Option<Refusal>,
+    received: Rc<Received>,
+    ping: RefCell<Option<h2::PingPong>>,
 }
 
 impl Connection {
@@ -45,6 +47,19 @@ impl Connection {
     /// Carries nothing since that long.
     pub fn idle_for(&self, now: Instant, limit: Duration) -> bool {
         self.streams.get() == 0 && now.saturating_duration_since(self.idle_since.get()) >= limit
+    }
+
+    /// Waits for the peer to answer in HTTP/2; `false` where it answered in HTTP/1.
+    ///
+    /// With prior knowledge nobody asked whether it would: a server of HTTP/1 takes the preface for a bad request and
+    /// says so in its own protocol.
+    pub async fn is_understood(&self) -> bool {
+        let ping = self.ping.take();
+        let answered = match ping {
+            Some(mut ping) => ping.ping(h2::Ping::opaque()).await.is_ok(),
+            None => true,
+        };
+        answered || !self.received.speaks_http1()
     }
 
     /// Room for one more request, where there is some.
@@ -79,11 +94,11 @@ pub async fn open(
     worker: &Rc<Worker>,
     client: &Client,
     endpoint: &Endpoint,
-    stream: Stream,
-    refusal: Option<Refusal>,
+    connected: Connected,
     held: Held,
 ) -> Result<Rc<Connection>, Failure> {
-    let (sender, connection) = h2::client::Builder::new()
+    let Connected { stream, received, refusal, .. } = connected;
+    let (sender, mut connection) = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -102,6 +117,8 @@ pub async fn open(
         open: Cell::new(true),
         idle_since: Cell::new(Instant::now()),
         refusal,
+        received,
+        ping: RefCell::new(connection.ping_pong()),
     });
     let counted = client.metrics.connected(Wire::Http2);
     let driven = Rc::downgrade(&shared);

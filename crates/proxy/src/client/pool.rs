@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use waypost_naming::Path;
 
-use super::connect::{Connected, connect};
+use super::connect::connect;
 use super::endpoint::Endpoint;
 use super::http2::{Connection, StreamSlot};
 use super::{Client, http1, http2};
@@ -31,6 +31,8 @@ pub enum Want {
     Http2,
     /// Whatever the peer chooses by ALPN.
     Either,
+    /// HTTP/2 with prior knowledge, or HTTP/1.1 where the peer turns out not to understand that.
+    Http2IfUnderstood,
 }
 
 /// The right to use a connection for one request.
@@ -159,11 +161,20 @@ impl Pool {
         None
     }
 
+    /// What is left of a wish after what the peer has shown.
+    fn settled(&self, want: Want) -> Want {
+        match (want, self.chose_http2.get()) {
+            (Want::Http2IfUnderstood, Some(false)) => Want::Http1,
+            (Want::Http2IfUnderstood, Some(true)) => Want::Http2,
+            (want, _) => want,
+        }
+    }
+
     /// Whether a connection is under way that this request could share.
     fn shares_attempt(&self, want: Want) -> bool {
         let http2 = match want {
             Want::Http1 => false,
-            Want::Http2 => true,
+            Want::Http2 | Want::Http2IfUnderstood => true,
             Want::Either => self.chose_http2.get() != Some(false),
         };
         http2 && self.connecting.get() > 0
@@ -183,16 +194,23 @@ pub async fn lease(
     want: Want,
 ) -> Result<Lease, Failure> {
     let pool = &endpoint.pool;
+    let mut shared = false;
     loop {
+        let want = pool.settled(want);
         if let Some(lease) = pool.ready(want) {
             return Ok(lease);
         }
-        if pool.shares_attempt(want) {
+        // Somebody else's attempt is waited for once: when it failed, everybody makes his own.
+        if !shared && pool.shares_attempt(want) {
             wait(client, endpoint, pool.changed.notified()).await?;
+            shared = true;
             continue;
         }
         if let Ok(permit) = Arc::clone(&pool.permits.free).try_acquire_owned() {
-            return open(worker, client, endpoint, want, permit).await;
+            match open(worker, client, endpoint, want, permit).await? {
+                Some(lease) => return Ok(lease),
+                None => continue,
+            }
         }
         let given_back = pool.changed.notified();
         let free = Arc::clone(&pool.permits.free);
@@ -203,8 +221,10 @@ pub async fn lease(
             }
         })
         .await?;
-        if let Some(permit) = permit {
-            return open(worker, client, endpoint, want, permit).await;
+        if let Some(permit) = permit
+            && let Some(lease) = open(worker, client, endpoint, want, permit).await?
+        {
+            return Ok(lease);
         }
     }
 }
@@ -232,26 +252,33 @@ async fn wait<T>(client: &Client, endpoint: &Endpoint, event: impl Future<Output
     }
 }
 
+/// A new connection; `None` where the peer did not understand HTTP/2, which is noted: then HTTP/1.1 is to be tried.
 async fn open(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
     want: Want,
     permit: OwnedSemaphorePermit,
-) -> Result<Lease, Failure> {
+) -> Result<Option<Lease>, Failure> {
     let pool = &endpoint.pool;
     let connecting = Connecting::new(pool, want);
     let connected = Box::pin(connect(client, endpoint.addr, want)).await?;
     if want == Want::Either {
         pool.chose_http2.set(Some(connected.http2));
     }
-    let Connected { stream, http2, certificate, refusal } = connected;
-    if certificate.is_some() {
-        *endpoint.certificate.borrow_mut() = certificate;
+    if connected.certificate.is_some() {
+        endpoint.certificate.borrow_mut().clone_from(&connected.certificate);
     }
     let held = Held { _permit: permit, _open: Open::new(&pool.open) };
-    let lease = if http2 {
-        let connection = http2::open(worker, client, endpoint, stream, refusal, held).await?;
+    let lease = if connected.http2 {
+        let connection = http2::open(worker, client, endpoint, connected, held).await?;
+        if want == Want::Http2IfUnderstood {
+            let understood = understood(client, &connection).await;
+            pool.chose_http2.set(understood);
+            if understood == Some(false) {
+                return Ok(None);
+            }
+        }
         let slot = Connection::slot(&connection);
         if !pool.retired.get() {
             pool.http2.borrow_mut().push(connection);
@@ -261,10 +288,18 @@ async fn open(
                 .retryable()
         })?)
     } else {
-        Lease::Http1(http1::open(worker, client, endpoint, stream, refusal, held).await?)
+        Lease::Http1(http1::open(worker, client, endpoint, connected, held).await?)
     };
     drop(connecting);
-    Ok(lease)
+    Ok(Some(lease))
+}
+
+/// Whether the peer answers in HTTP/2; `None` where it says nothing in time.
+async fn understood(client: &Client, connection: &Connection) -> Option<bool> {
+    match client.policy.connect_timeout.value {
+        None => Some(connection.is_understood().await),
+        Some(limit) => tokio::time::timeout(limit, connection.is_understood()).await.ok(),
+    }
 }
 
 /// What an open connection holds until it is closed.

@@ -69,6 +69,8 @@ pub enum Word {
     TargetTooLong,
     /// The head is longer than allowed.
     HeadTooLong,
+    /// An Expect that nobody here can meet.
+    ExpectationFailed,
     /// A broken promise of our own.
     Internal,
 }
@@ -105,6 +107,7 @@ impl Word {
             Self::BodyTooLong => "body_too_long",
             Self::TargetTooLong => "target_too_long",
             Self::HeadTooLong => "head_too_long",
+            Self::ExpectationFailed => "expectation_failed",
             Self::Internal => "internal",
         }
     }
@@ -135,6 +138,7 @@ impl Word {
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -142,7 +146,7 @@ impl Word {
     /// What a gRPC caller is told (the mapping of HTTP statuses in the gRPC specification, with time outs kept apart).
     const fn grpc_status(self) -> &'static str {
         match self {
-            Self::Unidentified | Self::BadDtab | Self::BadRequest | Self::CallDepth | Self::Internal => "13",
+            Self::Unidentified | Self::BadDtab | Self::BadRequest | Self::CallDepth | Self::ExpectationFailed | Self::Internal => "13",
             Self::Timeout | Self::RequestTimeout => "4",
             Self::BodyTooLong | Self::TargetTooLong | Self::HeadTooLong => "8",
             Self::MethodNotAllowed => "12",

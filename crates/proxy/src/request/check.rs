@@ -3,7 +3,7 @@
 //! A request that two readers could take for two is refused, never repaired by guess (RFC 9112 sections 3.2, 6.1 and
 //! 6.3; RFC 9113 section 8.3.1). What passes leaves with exactly one `Host` and a target in origin form.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
@@ -22,6 +22,12 @@ pub fn check(parts: &mut Parts) -> Result<(), Failure> {
         return Err(bad("the method is longer than 32 bytes"));
     }
     target(&parts.uri, &parts.method)?;
+    if let Some(expect) = parts.headers.get(EXPECT)
+        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        // RFC 9110 section 10.1.1: there is no other expectation.
+        return Err(Failure::new(Word::ExpectationFailed, "Expect can only be 100-continue").retryable());
+    }
     if parts.version == Version::HTTP_2 {
         http2_authority(parts)?;
         join_cookies(&mut parts.headers);

@@ -229,7 +229,16 @@ pub fn append_via(headers: &mut HeaderMap, received: Version) {
         Version::HTTP_10 => "1.0 waypost",
         _ => "1.1 waypost",
     };
-    headers.append(VIA, HeaderValue::from_static(own));
+    // One field line however long the way: lines are counted, and limited, by everybody who reads them.
+    let before: Vec<&[u8]> = headers.get_all(VIA).iter().map(HeaderValue::as_bytes).collect();
+    let value = match before.as_slice() {
+        [] => HeaderValue::from_static(own),
+        before => {
+            let list = [&before.join(&b", "[..])[..], b", ", own.as_bytes()].concat();
+            HeaderValue::from_bytes(&list).unwrap_or_else(|_| HeaderValue::from_static(own))
+        }
+    };
+    headers.insert(VIA, value);
 }
 
 /// Headers that a route writes on every request that takes it; made once, with the route.

@@ -138,7 +138,8 @@ async fn attempt(
     let avoid = tried.iter().filter(|(of, _)| *of == leaf).map(|(_, index)| *index).collect::<Vec<_>>();
     let picked = client.pick(worker, &avoid, now, &mut *worker.rng.borrow_mut());
     let (index, endpoint) = picked.map_err(|_| {
-        Failure::new(Word::NoEndpoints, format!("{}: bound, but it has no endpoints", client.bound)).retryable()
+        let logical = &outbound.route.plan.decision.logical;
+        Failure::new(Word::NoEndpoints, format!("{logical}: bound to {}, which has no endpoints", client.bound)).retryable()
     })?;
     tried.push((leaf, index));
     observation.attempts += 1;
