@@ -166,3 +166,49 @@ const POLL: Duration = Duration::from_secs(4);
 const SETTLE: Duration = Duration::from_millis(100);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 const MOST_LINKS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn every_link_on_the_way_is_watched() {
+        let dir = TempDir::new().unwrap();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(top.join("volume/..one")).unwrap();
+        fs::create_dir(top.join("etc")).unwrap();
+        fs::write(top.join("volume/..one/tls.key"), "").unwrap();
+        symlink("..one", top.join("volume/..data")).unwrap();
+        symlink("..data/tls.key", top.join("volume/tls.key")).unwrap();
+        symlink("../volume", top.join("etc/certs")).unwrap();
+        let found = directories_of(&top.join("etc/certs/tls.key"));
+        for part in ["etc", "etc/../volume", "etc/../volume/..one"] {
+            let real = fs::canonicalize(top.join(part)).unwrap();
+            let is_found = found.iter().any(|directory| fs::canonicalize(directory).ok().as_ref() == Some(&real));
+            assert!(is_found, "{part} in {found:?}");
+        }
+    }
+
+    #[test]
+    fn links_to_nothing_and_in_circles_end() {
+        let dir = TempDir::new().unwrap();
+        symlink("b", dir.path().join("a")).unwrap();
+        symlink("a", dir.path().join("b")).unwrap();
+        assert!(directories_of(&dir.path().join("a")).iter().any(|directory| directory.ends_with(dir.path())));
+        assert!(!directories_of(&dir.path().join("gone/file")).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_change_in_a_followed_directory_is_told() {
+        let dir = TempDir::new().unwrap();
+        let (mut watch, changes) = DirectoryWatch::new();
+        watch.follow(&BTreeSet::from([dir.path().to_path_buf()]));
+        changes.next().await;
+        fs::write(dir.path().join("new"), "").unwrap();
+        assert!(timeout(POLL, changes.happened.notified()).await.is_ok(), "an event, not the poll");
+    }
+}

@@ -1,5 +1,7 @@
 //! The fs namer as it runs: whatever happens to the files, the names follow.
 
+#![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+
 #[path = "../src/eventually.rs"]
 mod eventually;
 
