@@ -119,7 +119,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Loaded, Vec<Finding>> {
         let name = path.display().to_string();
         match read_text(path) {
-            Ok(text) => Self::parse(&name, &text, path.parent().unwrap_or(Path::new(""))),
+            Ok(text) => Self::parse(&name, &text, path.parent().unwrap_or_else(|| Path::new(""))),
             Err(error) => Err(vec![Finding::error("unreadable-file", format!("{name}: {error}"))]),
         }
     }
@@ -132,7 +132,10 @@ impl Config {
         let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
-            return Err(errors.iter().take(MOST_SYNTAX_ERRORS).map(|error| syntax_error(error, &source)).collect());
+            let mut findings: Vec<Finding> =
+                errors.iter().take(MOST_SYNTAX_ERRORS).map(|error| syntax_error(error, &source)).collect();
+            findings.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
+            return Err(findings);
         }
         let mut reader = Reader::new(&source, text, base);
         reader.read(Path::new(name));
@@ -154,8 +157,9 @@ impl Config {
         let watch = root.flag("watch", false, reader);
         let shutdown_grace = shutdown_grace(root.take("shutdown").as_ref(), reader);
         let (namers, shapes) = namer::read(root.take("namers").as_ref(), reader);
-        let sections = root.take("routers").map(|item| item.sections(reader)).unwrap_or_default();
-        if sections.is_empty() {
+        let routers = root.take("routers");
+        let sections = routers.as_ref().map(|item| item.sections(reader)).unwrap_or_default();
+        if sections.is_empty() && routers.is_none_or(|item| item.is_list()) {
             let hint = "add [[routers]] with [[routers.servers]]";
             reader.error_hint("no-router", root.span(), "without a router nothing is served", hint);
         }
@@ -182,7 +186,7 @@ impl AdminConfig {
         let defaults =
             Self { ip: defaults::LOOPBACK, port: defaults::ADMIN_PORT, hosts: Vec::new(), from: Place::Default };
         let Some(mut section) = item.and_then(|item| item.section(reader)) else {
-            seen.listener(defaults.ip, defaults.port, Span { start: 0, end: 0 }, reader);
+            seen.default_listener(defaults.ip, defaults.port);
             return defaults;
         };
         let ip = section.ip("ip", defaults.ip, reader);
@@ -227,12 +231,13 @@ fn read_text(path: &Path) -> Result<String, String> {
 
 /// An error of the file system, without the number that the standard library adds.
 fn describe(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "a directory, not a file".to_owned(),
-        _ => error.to_string(),
-    }
+    let known = [
+        (io::ErrorKind::NotFound, "no such file or directory"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "a directory, not a file"),
+    ];
+    let named = known.iter().find(|(kind, _)| *kind == error.kind());
+    named.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
 /// Whether one of `findings` makes a configuration unusable.

@@ -1,7 +1,5 @@
 //! `waypost check CONFIG`: everything that is wrong or surely not meant, without serving anything.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands print")]
-
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 

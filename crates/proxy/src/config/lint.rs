@@ -111,6 +111,36 @@ impl Shapes {
     }
 }
 
+impl Shapes {
+    /// Message and hint for a path of which no namer knows anything.
+    fn unknown(&self, leaf: &Path) -> Option<(String, String)> {
+        if leaf.len() < 2 {
+            return None;
+        }
+        match leaf.segments().first().map(Segment::as_bytes) {
+            Some(b"#") if !self.incomplete && !self.asked_for(leaf) => {
+                Some((format!("no namer serves `{leaf}`"), self.nearest(leaf)))
+            }
+            Some(b"$") if unknown_builtin(leaf) => {
+                let names = "`/$/inet`, `/$/nil`, `/$/fail`, `/$/io.buoyant.rinet` and the `/$/io.buoyant.http` ones";
+                Some((format!("there is no built-in name `{leaf}`"), format!("there are {names}")))
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    fn nearest(&self, leaf: &Path) -> String {
+        let configured: Vec<String> =
+            self.list.iter().map(|shape| shape.prefix.to_string()).filter(|prefix| prefix.starts_with("/#")).collect();
+        let configured: Vec<&str> = configured.iter().map(String::as_str).collect();
+        match suggest::nearest(&leaf.to_string(), configured.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if configured.is_empty() => "there are no [[namers]] in this file".to_owned(),
+            None => format!("there are {}", suggest::list(&configured)),
+        }
+    }
+}
+
 /// A warning where no logical path, all of which begin with `dst_prefix`, can match `item`.
 pub(super) fn logical_pattern(item: &Item<'_>, dst_prefix: &Path, reader: &mut Reader<'_>) -> Option<Pattern> {
     let (pattern, text) = item.pattern(reader)?;
@@ -123,43 +153,25 @@ pub(super) fn logical_pattern(item: &Item<'_>, dst_prefix: &Path, reader: &mut R
 
 /// All that is suspicious about a router's rules.
 pub(super) fn rules(rules: &Rules, shapes: &Shapes, reader: &mut Reader<'_>) {
-    let dentries = rules.dtab.dentries();
-    for dentry in dentries {
-        for leaf in dentry.tree.leaves() {
-            unknown_destination(rules, dentry, leaf, shapes, reader);
-        }
-    }
+    unknown_destinations(rules, shapes, reader);
     shadowed(rules, reader);
     loops(rules, shapes, reader);
 }
 
-fn unknown_destination(rules: &Rules, dentry: &Dentry, leaf: &Path, shapes: &Shapes, reader: &mut Reader<'_>) {
-    let caught = rules.dtab.dentries().iter().any(|other| may_match(other, leaf));
-    let first = leaf.segments().first().map(Segment::as_bytes);
-    if caught || leaf.len() < 2 {
-        return;
+/// Destinations under `/#` and `/$` that neither a namer nor another rule speaks for.
+fn unknown_destinations(rules: &Rules, shapes: &Shapes, reader: &mut Reader<'_>) {
+    let system = [path(&["#"]), path(&["$"])];
+    let all = rules.dtab.dentries();
+    let catching: Vec<_> = all.iter().filter(|dentry| system.iter().any(|first| may_match(dentry, first))).collect();
+    for dentry in all {
+        for leaf in dentry.tree.leaves() {
+            let unknown = shapes.unknown(leaf);
+            if let Some((message, hint)) = unknown.filter(|_| !catching.iter().any(|other| may_match(other, leaf))) {
+                let finding = Finding::warning("unknown-namer", message).hint(hint);
+                reader.report(rules.place(finding, dentry.span));
+            }
+        }
     }
-    let (message, hint) = match first {
-        Some(b"#") if !shapes.incomplete && !shapes.asked_for(leaf) => {
-            let prefixes: Vec<String> = shapes.list.iter().map(|shape| shape.prefix.to_string()).collect();
-            let configured: Vec<&str> =
-                prefixes.iter().map(String::as_str).filter(|prefix| prefix.starts_with("/#")).collect();
-            let shown = leaf.to_string();
-            let hint = match suggest::nearest(&shown, configured.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if configured.is_empty() => "there are no [[namers]] in this file".to_owned(),
-                None => format!("there are {}", suggest::list(&configured)),
-            };
-            (format!("no namer serves `{leaf}`"), hint)
-        }
-        Some(b"$") if unknown_builtin(leaf) => {
-            let names = "`/$/inet`, `/$/nil`, `/$/fail`, `/$/io.buoyant.rinet` and the `/$/io.buoyant.http` ones";
-            (format!("there is no built-in name `{leaf}`"), format!("there are {names}"))
-        }
-        Some(_) | None => return,
-    };
-    let finding = Finding::warning("unknown-namer", message).hint(hint);
-    reader.report(rules.place(finding, dentry.span));
 }
 
 /// Whether the rule may speak for `path`, or for `path` with more segments behind it.
@@ -223,7 +235,7 @@ fn falls_through(tree: &NameTree<Path>) -> bool {
 fn loops(rules: &Rules, shapes: &Shapes, reader: &mut Reader<'_>) {
     let dentries = rules.dtab.dentries();
     let mut found = false;
-    for (index, dentry) in dentries.iter().enumerate().take(MOST_DENTRIES) {
+    for (index, dentry) in dentries.iter().enumerate() {
         let caught = |leaf: &Path| dentries.iter().skip(index + 1).any(|later| later.prefix.matches(leaf));
         let own = dentry.tree.leaves().into_iter().find(|leaf| dentry.prefix.matches(leaf) && !caught(leaf));
         if let Some(leaf) = own {

@@ -28,6 +28,7 @@ pub(super) struct Reader<'t> {
 #[derive(Debug)]
 pub(super) struct Section<'d> {
     name: String,
+    /// Its header, or the braces with what is in them.
     span: Span,
     /// None: a text stands for a table with nothing but its `kind`.
     entries: Option<&'d DeTable<'d>>,
@@ -240,9 +241,7 @@ impl<'d> Item<'d> {
             self.wrong_type("a table", reader);
             return None;
         };
-        // A table written `[a.b]` has the place of its header, one written `a = {}` that of its key.
-        let span = if self.value.start < self.key.start { self.value } else { self.key };
-        Some(Section { name: self.name.clone(), span, entries: Some(entries), taken: Vec::new() })
+        Some(Section { name: self.name.clone(), span: self.value, entries: Some(entries), taken: Vec::new() })
     }
 
     /// The elements of a list.

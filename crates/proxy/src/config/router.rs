@@ -50,7 +50,8 @@ pub(super) struct Shared<'a> {
 /// What there may be only one of in a file.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    listeners: Vec<(IpAddr, u16, Span)>,
+    /// With its section; `None`: the admin's, which nobody wrote.
+    listeners: Vec<(IpAddr, u16, Option<Span>)>,
     labels: Vec<(String, Span)>,
 }
 
@@ -63,13 +64,18 @@ impl Seen {
             .find(|(other, other_port, _)| *other_port == port && port != 0 && overlap(*other, ip));
         if let Some((other, _, first)) = taken {
             let (other, address) = (SocketAddr::new(*other, port), SocketAddr::new(ip, port));
-            let hint = format!(
-                "{other} is listened on from {}; every server needs an address of its own",
-                reader.place(first.start)
-            );
+            let hint = match first {
+                Some(first) => format!("{other} is listened on from {}", reader.place(first.start)),
+                None => format!("the admin listens on {other}; give it another `port` in [admin]"),
+            };
             reader.error_hint("address-twice", span, format!("{address} is listened on twice"), hint);
         }
-        self.listeners.push((ip, port, span));
+        self.listeners.push((ip, port, Some(span)));
+    }
+
+    /// Notes the admin's address where the file says nothing about it.
+    pub(super) fn default_listener(&mut self, ip: IpAddr, port: u16) {
+        self.listeners.push((ip, port, None));
     }
 
     fn label(&mut self, label: &str, span: Span, reader: &mut Reader<'_>) {
@@ -95,7 +101,7 @@ impl RouterConfig {
     pub(super) fn read(mut section: Section<'_>, shared: &mut Shared<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         let from = reader.place(section.span().start);
         let label = section.take("label");
-        let label_span = label.as_ref().map_or(section.span(), |item| item.value);
+        let label_span = label.as_ref().map_or_else(|| section.span(), |item| item.value);
         let label = label.map_or(Some(defaults::LABEL), |item| item.label(reader));
         label.iter().for_each(|label| shared.seen.label(label, label_span, reader));
         let dst_prefix = match section.take("dst_prefix") {

@@ -47,9 +47,6 @@ pub struct Retries {
     pub backoff_min: Duration,
     /// The longest wait before an attempt. Default 1 s.
     pub backoff_max: Duration,
-    /// Bytes of a request's body that are kept for another attempt. Always 0: a request whose body was begun is not
-    /// tried again.
-    pub buffer: u64,
 }
 
 /// A bucket of retries that every request fills a little. It starts full: `min_per_second` x `ttl`.
@@ -80,7 +77,6 @@ impl Default for Retries {
             max_attempts: defaults::MAX_ATTEMPTS.default,
             backoff_min: defaults::RETRY_BACKOFF_MIN.default,
             backoff_max: defaults::RETRY_BACKOFF_MAX.default,
-            buffer: 0,
         }
     }
 }

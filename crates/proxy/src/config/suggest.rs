@@ -22,7 +22,8 @@ pub(super) fn unknown_key(full_name: &str, key: &str, known: &[&'static str]) ->
         return (format!("unknown key `{full_name}`"), Some(format!("keys are snake_case: `{ours}`")));
     }
     if NOT_YET.contains(&key) {
-        return (format!("`{full_name}` is not supported by this version"), Some("remove the key".to_owned()));
+        let hint = format!("`{key}` is not supported by this version: remove it");
+        return (format!("unknown key `{full_name}`"), Some(hint));
     }
     let hint = match nearest(key, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
@@ -77,7 +78,6 @@ const RENAMED: &[(&str, &str)] = &[
 
 /// Keys that are to come, so that nobody looks for the typing mistake.
 const NOT_YET: &[&str] = &[
-    "alpn_protocols",
     "authorize",
     "buffer",
     "dtab_store",
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn keys_that_are_to_come_are_not_called_mistyped() {
-        let (message, _) = unknown_key("routers.transformers", "transformers", &["label"]);
-        assert_eq!(message, "`routers.transformers` is not supported by this version");
+        let (_, hint) = unknown_key("routers.transformers", "transformers", &["label"]);
+        assert_eq!(hint.as_deref(), Some("`transformers` is not supported by this version: remove it"));
     }
 }

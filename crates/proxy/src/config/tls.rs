@@ -163,12 +163,13 @@ fn settings(section: &mut Section<'_>, materials: &mut Materials, reader: &mut R
         reader.read(path);
     }
     let (material, problems) = tls::load_client(&trust_paths, &crl_paths, own_paths);
-    let nth = |list: &[(Item<'_>, PathBuf)], n: usize| list.get(n).map_or(section.span(), |(item, _)| item.value);
+    let nth =
+        |list: &[(Item<'_>, PathBuf)], n: usize| list.get(n).map_or_else(|| section.span(), |(item, _)| item.value);
     report(problems, reader, |key| match key {
         TlsKey::Trust(n) => nth(&trust, n),
         TlsKey::Crl(n) => nth(&crls, n),
-        TlsKey::ClientAuthCert => client_auth.as_ref().map_or(section.span(), |own| own.cert.0),
-        TlsKey::ClientAuthKey => client_auth.as_ref().map_or(section.span(), |own| own.key.0),
+        TlsKey::ClientAuthCert => client_auth.as_ref().map_or_else(|| section.span(), |own| own.cert.0),
+        TlsKey::ClientAuthKey => client_auth.as_ref().map_or_else(|| section.span(), |own| own.key.0),
         TlsKey::Cert | TlsKey::Key | TlsKey::ClientCa => section.span(),
     });
     let material = materials.insert(material?);

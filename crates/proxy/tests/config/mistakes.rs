@@ -1,0 +1,681 @@
+//! What is said of the mistakes that people make: these snapshots are read like the page of a manual.
+
+use super::{load, rendered};
+
+/// All findings of `text` that is a file of an empty directory, as they are drawn.
+fn findings(text: &str) -> String {
+    match load(text) {
+        Ok(loaded) => rendered(&loaded.warnings),
+        Err(findings) => rendered(&findings),
+    }
+}
+
+#[test]
+fn a_key_that_is_nearly_right_is_corrected() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+max_conections = 5
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[unknown-key]: unknown key `routers.servers.max_conections`
+     --> waypost.toml:4:1
+      |
+    4 | max_conections = 5
+      | ^^^^^^^^^^^^^^
+      |
+      = help: did you mean `max_connections`?
+    "##);
+}
+
+#[test]
+fn linkerds_keys_are_translated() {
+    let text = r##"
+[[routers]]
+dstPrefix = "/svc"
+[[routers.servers]]
+port = 4140
+[routers.client]
+failureAccrual = "none"
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[unknown-key]: unknown key `routers.dstPrefix`
+     --> waypost.toml:2:1
+      |
+    2 | dstPrefix = "/svc"
+      | ^^^^^^^^^
+      |
+      = help: keys are snake_case: `dst_prefix`
+
+    error[unknown-key]: unknown key `routers.client.failureAccrual`
+     --> waypost.toml:6:1
+      |
+    6 | failureAccrual = "none"
+      | ^^^^^^^^^^^^^^
+      |
+      = help: linkerd's `failureAccrual` is `accrual` here
+    "##);
+}
+
+#[test]
+fn keys_of_later_versions_are_named_so() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+proxy_protocol = true
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[unknown-key]: unknown key `routers.servers.proxy_protocol`
+     --> waypost.toml:4:1
+      |
+    4 | proxy_protocol = true
+      | ^^^^^^^^^^^^^^
+      |
+      = help: `proxy_protocol` is not supported by this version: remove it
+    "##);
+}
+
+#[test]
+fn durations_and_sizes_need_a_unit() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+head_timeout = 10
+idle_timeout = "10"
+max_head_bytes = "64KB"
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[wrong-type]: `routers.servers.head_timeout` must be a duration such as "10s", not an integer
+     --> waypost.toml:4:16
+      |
+    4 | head_timeout = 10
+      |                ^^
+      |
+      = help: write "10s"
+
+    error[bad-value]: `10` is not a duration such as "10s": a unit is missing
+     --> waypost.toml:5:16
+      |
+    5 | idle_timeout = "10"
+      |                ^^^^
+      |
+      = help: write "10s"; units are ms, s, m, h
+
+    error[bad-value]: `64KB` is not a size such as "64KiB": the unit is not known
+     --> waypost.toml:6:18
+      |
+    6 | max_head_bytes = "64KB"
+      |                  ^^^^^^
+      |
+      = help: a whole number and one of B, KiB, MiB, GiB, TiB
+    "##);
+}
+
+#[test]
+fn values_out_of_bounds_show_the_bounds() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+max_headers = 0
+head_timeout = "2h"
+max_call_depth = -1
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[out-of-bounds]: `routers.servers.max_headers` must be from 1 to 10000, not 0
+     --> waypost.toml:4:15
+      |
+    4 | max_headers = 0
+      |               ^
+
+    error[out-of-bounds]: `routers.servers.head_timeout` must be from "1ms" to "1h", not "2h"
+     --> waypost.toml:5:16
+      |
+    5 | head_timeout = "2h"
+      |                ^^^^
+
+    error[out-of-bounds]: `routers.servers.max_call_depth` can't be -1
+     --> waypost.toml:6:18
+      |
+    6 | max_call_depth = -1
+      |                  ^^
+    "##);
+}
+
+#[test]
+fn ports_and_addresses_are_checked() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+ip = "localhost"
+port = 65536
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[bad-ip]: `localhost` is no IP address
+     --> waypost.toml:3:6
+      |
+    3 | ip = "localhost"
+      |      ^^^^^^^^^^^
+      |
+      = help: write "127.0.0.1"
+
+    error[bad-port]: `routers.servers.port` must be from 0 to 65535, not 65536
+     --> waypost.toml:4:8
+      |
+    4 | port = 65536
+      |        ^^^^^
+    "##);
+}
+
+#[test]
+fn wrong_types_are_named() {
+    let text = r##"
+workers = "four"
+watch = 1
+routers = 3
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[wrong-type]: `workers` must be an integer, not a string
+     --> waypost.toml:1:11
+      |
+    1 | workers = "four"
+      |           ^^^^^^
+
+    error[wrong-type]: `watch` must be true or false, not an integer
+     --> waypost.toml:2:9
+      |
+    2 | watch = 1
+      |         ^
+
+    error[wrong-type]: `routers` must be a list, not an integer
+     --> waypost.toml:3:11
+      |
+    3 | routers = 3
+      |           ^
+    "##);
+}
+
+#[test]
+fn all_mistakes_of_a_file_come_in_its_order() {
+    let text = r##"
+[admin]
+prot = 1
+[[namers]]
+kind = "file"
+[[routers]]
+identifier = ["header.tokn", { kind = "static" }]
+[[routers.servers]]
+port = 4140
+tls = {}
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[unknown-key]: unknown key `admin.prot`
+     --> waypost.toml:2:1
+      |
+    2 | prot = 1
+      | ^^^^
+      |
+      = help: did you mean `port`?
+
+    error[unknown-kind]: unknown namer `file`
+     --> waypost.toml:4:8
+      |
+    4 | kind = "file"
+      |        ^^^^^^
+      |
+      = help: there are `fs`, `static`, `rewrite`
+
+    error[unknown-kind]: unknown identifier `header.tokn`
+     --> waypost.toml:6:15
+      |
+    6 | identifier = ["header.tokn", { kind = "static" }]
+      |               ^^^^^^^^^^^^^
+      |
+      = help: did you mean `header.token`?
+
+    error[missing-key]: `routers.identifier.path` is missing
+     --> waypost.toml:6:30
+      |
+    6 | identifier = ["header.tokn", { kind = "static" }]
+      |                              ^^^^^^^^^^^^^^^^^^^
+
+    error[missing-key]: `routers.servers.tls.cert` is missing
+     --> waypost.toml:9:7
+      |
+    9 | tls = {}
+      |       ^^
+
+    error[missing-key]: `routers.servers.tls.key` is missing
+     --> waypost.toml:9:7
+      |
+    9 | tls = {}
+      |       ^^
+    "##);
+}
+
+#[test]
+fn a_file_without_a_router_serves_nothing() {
+    let text = r##"
+watch = true
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[no-router]: without a router nothing is served
+     --> waypost.toml:1:1
+      |
+    1 | watch = true
+      | ^
+      |
+      = help: add [[routers]] with [[routers.servers]]
+    "##);
+}
+
+#[test]
+fn a_router_without_a_server_is_never_asked() {
+    let text = r##"
+[[routers]]
+label = "outgoing"
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[no-server]: a router without a server is never asked
+     --> waypost.toml:1:1
+      |
+    1 | [[routers]]
+      | ^^^^^^^^^^^
+      |
+      = help: add [[routers.servers]] with a `port`
+    "##);
+}
+
+#[test]
+fn labels_are_unique() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+[[routers]]
+[[routers.servers]]
+port = 4141
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[label-twice]: two routers have the label `http`
+     --> waypost.toml:4:1
+      |
+    4 | [[routers]]
+      | ^^^^^^^^^^^
+      |
+      = help: the first one is at waypost.toml:1:1; the default is `http`
+    "##);
+}
+
+#[test]
+fn an_address_is_listened_on_once() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+[[routers.servers]]
+ip = "0.0.0.0"
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[address-twice]: 0.0.0.0:4140 is listened on twice
+     --> waypost.toml:4:1
+      |
+    4 | [[routers.servers]]
+      | ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: 127.0.0.1:4140 is listened on from waypost.toml:2:1
+    "##);
+}
+
+#[test]
+fn a_dtab_mistake_is_shown_in_the_toml_file() {
+    let text = r##"
+[[routers]]
+dtab = """
+/svc/users => /#/lab/users ;
+/svc/web => /lab/*
+"""
+[[routers.servers]]
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[bad-dtab]: `*` cannot stand here
+     --> waypost.toml:4:18
+      |
+    4 | /svc/web => /lab/*
+      |                  ^
+      |
+      = help: `*` stands only alone in a prefix, for any one segment: `/http/1.1/* => /host`
+    "##);
+}
+
+#[test]
+fn a_dtab_mistake_behind_an_escape_is_shown_at_its_own_column() {
+    let text = r##"
+[[routers]]
+dtab = "\u002fa => /b ;\n/c = /d"
+[[routers.servers]]
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[bad-dtab]: expected `=>`, found ` `
+     --> waypost.toml:2:30
+      |
+    2 | dtab = "\u002fa => /b ;\n/c = /d"
+      |                              ^
+      |
+      = help: a rule is `prefix => tree`
+    "##);
+}
+
+#[test]
+fn captures_must_be_made_by_the_prefix() {
+    let text = r##"
+[[namers]]
+kind = "static"
+prefix = "lab"
+services = { users = [] }
+[[routers]]
+[[routers.servers]]
+port = 4140
+[[routers.client.configs]]
+prefix = "/#/lab/{service}"
+tls = { kind = "static", common_name = "{svc}.example.com" }
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[unknown-capture]: `{svc}` is not captured by its prefix
+      --> waypost.toml:10:41
+       |
+    10 | tls = { kind = "static", common_name = "{svc}.example.com" }
+       |                                         ^^^^^
+       |
+       = help: the prefix makes `{service}`
+    "##);
+}
+
+#[test]
+fn missing_files_are_shown_at_their_key() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+tls = { cert = "web.pem", key = "web.key" }
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[missing-file]: web.pem: no such file
+     --> waypost.toml:4:16
+      |
+    4 | tls = { cert = "web.pem", key = "web.key" }
+      |                ^^^^^^^^^
+
+    error[missing-file]: web.key: no such file
+     --> waypost.toml:4:33
+      |
+    4 | tls = { cert = "web.pem", key = "web.key" }
+      |                                 ^^^^^^^^^
+    "##);
+}
+
+#[test]
+fn kinds_of_later_versions_are_named_so() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+[routers.client]
+balancer = "ring_hash"
+accrual = { kind = "succes_rate" }
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[unknown-kind]: the balancer `ring_hash` is not supported by this version
+     --> waypost.toml:5:12
+      |
+    5 | balancer = "ring_hash"
+      |            ^^^^^^^^^^^
+      |
+      = help: there are `p2c`, `ewma`, `round_robin`
+
+    error[unknown-kind]: unknown accrual `succes_rate`
+     --> waypost.toml:6:20
+      |
+    6 | accrual = { kind = "succes_rate" }
+      |                    ^^^^^^^^^^^^^
+      |
+      = help: there are `none`, `consecutive_failures`
+    "##);
+}
+
+#[test]
+fn names_that_no_certificate_can_have_are_refused() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+[routers.client]
+tls = { kind = "static", common_name = "*.example.com" }
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[bad-peer-name]: `*.example.com` is no name that a certificate can prove: a wildcard names no one peer
+     --> waypost.toml:5:40
+      |
+    5 | tls = { kind = "static", common_name = "*.example.com" }
+      |                                        ^^^^^^^^^^^^^^^
+      |
+      = help: a name is a DNS name, an IP address or a `spiffe://` URI
+    "##);
+}
+
+#[test]
+fn toml_mistakes_are_findings_too() {
+    let text = r##"
+watch = 
+admin = { port = 1
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[toml-syntax]: string values must be quoted, expected literal string
+     --> waypost.toml:1:9
+      |
+    1 | watch = 
+      |         ^
+
+    error[toml-syntax]: unclosed inline table, expected `}`
+     --> waypost.toml:2:19
+      |
+    2 | admin = { port = 1
+      |                   ^
+    "##);
+}
+
+#[test]
+fn a_destination_that_no_namer_serves_is_suspicious() {
+    let text = r##"
+[[namers]]
+kind = "static"
+prefix = "lab"
+services = { users = [] }
+[[routers]]
+dtab = """
+/svc => /#/labs ;
+/ops => /$/inett ;
+"""
+[[routers.servers]]
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[unknown-namer]: no namer serves `/#/labs`
+     --> waypost.toml:7:1
+      |
+    7 | /svc => /#/labs ;
+      | ^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `/#/lab`?
+
+    warning[unknown-namer]: there is no built-in name `/$/inett`
+     --> waypost.toml:8:1
+      |
+    8 | /ops => /$/inett ;
+      | ^^^^^^^^^^^^^^^^
+      |
+      = help: there are `/$/inet`, `/$/nil`, `/$/fail`, `/$/io.buoyant.rinet` and the `/$/io.buoyant.http` ones
+    "##);
+}
+
+#[test]
+fn rules_that_lead_back_to_themselves_are_suspicious() {
+    let text = r##"
+[[routers]]
+dtab = "/svc => /svc/v1"
+[[routers.servers]]
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[loop]: `/svc/v1` begins with `/svc`: this rule leads back to itself
+     --> waypost.toml:2:9
+      |
+    2 | dtab = "/svc => /svc/v1"
+      |         ^^^^^^^^^^^^^^^
+      |
+      = help: delegation stops after 100 steps with an error; let the destination begin with another name
+    "##);
+}
+
+#[test]
+fn rules_that_go_in_circles_are_suspicious() {
+    let text = r##"
+[[routers]]
+dtab = "/a => /b ; /b => /a"
+[[routers.servers]]
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[loop]: paths under `/a` are delegated in circles
+     --> waypost.toml:2:9
+      |
+    2 | dtab = "/a => /b ; /b => /a"
+      |         ^^^^^^^^
+      |
+      = help: delegation stops after 100 steps with an error; let the destination begin with another name
+    "##);
+}
+
+#[test]
+fn rules_that_never_speak_are_suspicious() {
+    let text = r##"
+[[routers]]
+dtab = """
+/svc/users => /$/inet/127.1/1 ;
+/svc => /$/inet/127.1/2 | ! ;
+"""
+[[routers.servers]]
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[shadowed-rule]: this rule never speaks: `/svc` at waypost.toml:4:1 takes all its paths
+     --> waypost.toml:3:1
+      |
+    3 | /svc/users => /$/inet/127.1/1 ;
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: a later rule is tried first, and what ends in `!` or `$` leaves nothing to fall back from
+    "##);
+}
+
+#[test]
+fn prefixes_that_match_nothing_are_suspicious() {
+    let text = r##"
+[[namers]]
+kind = "static"
+prefix = "lab"
+services = { users = [] }
+[[routers]]
+[[routers.servers]]
+port = 4140
+[[routers.client.configs]]
+prefix = "/svc/users"
+[[routers.service.configs]]
+prefix = "/#/lab"
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[matches-nothing]: no bound path can match `/svc/users`
+     --> waypost.toml:9:10
+      |
+    9 | prefix = "/svc/users"
+      |          ^^^^^^^^^^^^
+      |
+      = help: bound paths begin with `/#/lab`, `/$/io.buoyant.rinet`, `/$/inet`
+
+    warning[matches-nothing]: no logical path can match `/#/lab`
+      --> waypost.toml:11:10
+       |
+    11 | prefix = "/#/lab"
+       |          ^^^^^^^^
+       |
+       = help: logical paths of this router begin with `/svc`
+    "##);
+}
+
+#[test]
+fn tls_that_verifies_nobody_is_suspicious() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+[routers.client]
+tls = { kind = "no_validation" }
+[[routers.client.configs]]
+prefix = "/$/inet"
+tls = { kind = "bound_path", strict = false, names = [{ prefix = "/$/inet/{host}", common_name = "{host}" }] }
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[no-validation]: `no_validation` verifies nothing: whoever answers is taken for the right service
+     --> waypost.toml:5:16
+      |
+    5 | tls = { kind = "no_validation" }
+      |                ^^^^^^^^^^^^^^^
+      |
+      = help: use `static` or `bound_path`, with a development CA if need be
+
+    warning[not-strict]: bound paths that match none of the names go in clear text
+     --> waypost.toml:8:30
+      |
+    8 | tls = { kind = "bound_path", strict = false, names = [{ prefix = "/$/inet/{host}", common_name = "{host}" }] }
+      |                              ^^^^^^
+      |
+      = help: leave out `strict`: such a bound path is then refused
+    "##);
+}
+
+#[test]
+fn overrides_from_anybody_are_suspicious() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+ip = "0.0.0.0"
+port = 4140
+overrides = { allow = "any" }
+[[routers.servers]]
+port = 4141
+overrides = { allow = ["*.ops.example.com"] }
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[open-overrides]: anybody who can reach this server can send requests to any name of the dtab
+     --> waypost.toml:5:23
+      |
+    5 | overrides = { allow = "any" }
+      |                       ^^^^^
+      |
+      = help: name who may: allow = ["spiffe://...", "*.ops.example.com", "10.0.0.0/8"]
+
+    warning[unverifiable-name]: no caller of this server is ever `*.ops.example.com`
+     --> waypost.toml:8:24
+      |
+    8 | overrides = { allow = ["*.ops.example.com"] }
+      |                        ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: a name is taken from a verified client certificate: set `tls.client_ca`
+    "##);
+}
