@@ -173,3 +173,106 @@ fn is_method(text: &str) -> bool {
 fn text(segment: &Segment) -> String {
     String::from_utf8_lossy(segment.as_bytes()).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In one line: the tree, `id+residual host:port`, or the error.
+    fn show(path: &str) -> String {
+        match builtin(&Path::parse(path).unwrap()) {
+            Builtin::Tree(tree) => tree.to_string(),
+            Builtin::Inet { id, residual, host, port } => {
+                let port = port.map_or_else(|error| error.to_string(), |port| port.to_string());
+                format!("{id}+{residual} {}:{port}", host.unwrap_or_default())
+            }
+            Builtin::NotBuiltin => "-".to_owned(),
+            Builtin::Unknown(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn inet_and_rinet_are_addresses() {
+        for (path, shown) in [
+            ("/$/inet/10.0.0.1/80/a/b", "/$/inet/10.0.0.1/80+/a/b 10.0.0.1:80"),
+            ("/$/inet/8080", "/$/inet/8080+/ :8080"),
+            ("/$/inet/8080/a", "/$/inet/8080+/a :8080"),
+            ("/$/inet/8080/9090", "/$/inet/8080/9090+/ 8080:9090"),
+            ("/$/inet/h/99999", "/$/inet/h/99999+/ h:`99999` is no port"),
+            ("/$/inet/h/-1", "/$/inet/h/-1+/ h:`-1` is no port"),
+            ("/$/inet/web", "unknown namer /$/inet"),
+            ("/$/inet", "unknown namer /$/inet"),
+            ("/$/inet/web/http", "unknown namer /$/inet"),
+            ("/$/fixedinet/h/80/x", "/$/fixedinet/h/80+/x h:80"),
+            ("/$/io.buoyant.rinet/80/web/x", "/$/io.buoyant.rinet/80/web+/x web:80"),
+            ("/$/io.buoyant.rinet/http/web", "/$/io.buoyant.rinet/http/web+/ web:`http` is no port"),
+            ("/$/io.buoyant.rinet/80", "~"),
+        ] {
+            assert_eq!(show(path), shown, "{path}");
+        }
+    }
+
+    #[test]
+    fn constants_and_strangers() {
+        for (path, shown) in [
+            ("/$/nil/x", "$"),
+            ("/$/fail", "!"),
+            ("/$", "~"),
+            ("/#/nil", "-"),
+            ("/", "-"),
+            ("/$/neg", "unknown namer /$/neg"),
+            ("/$/empty/x", "unknown namer /$/empty"),
+        ] {
+            assert_eq!(show(path), shown, "{path}");
+        }
+    }
+
+    #[test]
+    fn utility_namers_rewrite_what_they_know() {
+        for (path, shown) in [
+            ("http.anyMethod/GET/r", "/r"),
+            ("http.anyMethod/get/r", "~"),
+            ("http.anyMethod", "~"),
+            ("http.anyMethodPfx/p/POST/r", "/p/r"),
+            ("http.anyMethodPfx/p", "~"),
+            ("http.anyHost/a.b:80/r/s", "/r/s"),
+            (r"http.anyHost/a\x2fb/r", "~"),
+            ("http.anyHostPfx/p/h/r", "/p/r"),
+            ("http.subdomainOf/foo.com/a.b.foo.com:80/r", "/a.b/r"),
+            ("http.subdomainOf/foo.com/foo.com", "~"),
+            ("http.subdomainOf/foo.com/.foo.com", "~"),
+            ("http.subdomainOf/foo.com/a.FOO.com", "~"),
+            ("http.subdomainOf/foo.com/xfoo.com", "~"),
+            ("http.subdomainOfPfx/foo.com/p/a.foo.com/r", "/p/a/r"),
+            ("http.subdomainOfPfx/foo.com/p", "~"),
+            ("http.domainToPath/foo.buoyant.io/r", "/io/buoyant/foo/r"),
+            ("http.domainToPath/foo.com:80", "/com:80/foo"),
+            ("http.domainToPath/foo.com./r", "/com/foo/r"),
+            ("http.domainToPath/.../r", "/r"),
+            ("http.domainToPath/.foo.com", "a path has no empty segment"),
+            ("http.domainToPathPfx/p/a..b", "a path has no empty segment"),
+            ("http.domainToPathPfx/p/Foo.com/r", "/p/com/Foo/r"),
+            ("hostportPfx/p/web:80/r", "/p/web/80/r"),
+            ("hostportPfx/p/web:http/r", "/p/web/http/r"),
+            ("hostportPfx/p/web:HTTP", "~"),
+            ("hostportPfx/p/web:", "~"),
+            ("hostportPfx/p/web", "~"),
+            ("hostportPfx/p/a:b:80", "~"),
+            ("hostportPfx/p/::1", "~"),
+            ("hostportPfx/p/web:-80", "~"),
+            ("hostportPfx/p/:80", "a path has no empty segment"),
+            ("hostportPfx/p", "~"),
+            ("porthostPfx/p/web:80/r", "/p/80/web/r"),
+        ] {
+            assert_eq!(show(&format!("/$/io.buoyant.{path}")), shown, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_port_name_is_at_most_63_long() {
+        let path = |length| format!("/$/io.buoyant.hostportPfx/p/h:{}", "a".repeat(length));
+
+        assert!(show(&path(63)).starts_with("/p/h/"));
+        assert_eq!(show(&path(64)), "~");
+    }
+}

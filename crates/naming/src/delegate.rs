@@ -318,3 +318,6 @@ impl Budget {
 
 /// How many segments cost as much as looking at one member of a tree.
 const SEGMENTS_PER_STEP: usize = 8;
+
+#[cfg(test)]
+mod tests;

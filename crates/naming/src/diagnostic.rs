@@ -134,3 +134,73 @@ fn excerpt<'a>(group: Group<'a>, source: &'a Source, span: Span) -> Group<'a> {
 }
 
 const EXCERPT_LINES: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Arc<Source> {
+        Arc::new(Source { name: "waypost.toml".to_owned(), text: text.to_owned() })
+    }
+
+    #[test]
+    fn a_finding_shows_place_line_caret_and_hint() {
+        let finding = Finding::error("unknown-key", "unknown key `prot`")
+            .at(source("[[routers]]\nprot = 1\n"), Span::new(12, 16))
+            .hint("did you mean `port`?");
+
+        assert_eq!(
+            finding.render(false),
+            "error[unknown-key]: unknown key `prot`\n --> waypost.toml:2:1\n  |\n2 | prot = 1\n  | ^^^^\n  |\n  \
+             = help: did you mean `port`?"
+        );
+        assert_eq!(finding.place(), Some(("waypost.toml".to_owned(), 2, 1)));
+    }
+
+    #[test]
+    fn columns_count_characters_and_carets_stand_below() {
+        let finding = Finding::warning("odd", "odd").at(source("ab\u{e9}\u{1f600}c = 1"), Span::new(8, 9));
+
+        assert_eq!(
+            finding.render(false),
+            "warning[odd]: odd\n --> waypost.toml:1:5\n  |\n1 | ab\u{e9}\u{1f600}c = 1\n  |      ^"
+        );
+    }
+
+    #[test]
+    fn any_place_of_any_text_is_drawn() {
+        for text in ["", "x", "x\n", "\n\n", "a = 1\r\nb = \u{e9}\n", "\u{1f600}"] {
+            for start in 0..text.len() + 3 {
+                for length in 0..text.len() + 3 {
+                    let drawn =
+                        Finding::error("any", "any").at(source(text), Span::new(start, start + length)).render(true);
+                    assert!(drawn.contains("waypost.toml"), "{text:?} at {start}+{length}: {drawn}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_place_message_and_hint_remain() {
+        let finding = Finding::warning("shadowed", "a rule is shadowed").hint("remove it");
+
+        assert_eq!(finding.render(false), "warning[shadowed]: a rule is shadowed\n |\n = help: remove it");
+        assert_eq!(finding.place(), None);
+    }
+
+    #[test]
+    fn what_strangers_write_moves_no_cursor() {
+        let drawn = Finding::error("odd", "odd \u{1b}[31m").at(source("a \u{1b}[2J"), Span::new(2, 3)).render(false);
+
+        assert!(!drawn.contains('\u{1b}'), "{drawn:?}");
+    }
+
+    #[test]
+    fn of_a_long_text_only_the_lines_in_question_are_drawn() {
+        let text = "a = 1\n".repeat(200_000);
+        let drawn = Finding::error("odd", "odd").at(source(&text), Span::new(600_000, text.len())).render(false);
+
+        assert!(drawn.contains("waypost.toml:100001:1"), "{drawn}");
+        assert!(drawn.lines().count() < 2 * EXCERPT_LINES, "{drawn}");
+    }
+}

@@ -248,3 +248,54 @@ impl Lookup {
         if trees.len() > 1 { NameTree::Alt(trees) } else { trees.pop().unwrap_or(NameTree::Neg) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dtab(text: &str) -> Dtab {
+        Dtab::parse(text).unwrap()
+    }
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_look_up_tells_which_rule_gave_which_tree() {
+        let found = dtab("/svc => /a ; /other => /b ; /svc/* => /c | ~").lookup(&path("/svc/x/y"));
+
+        let members: Vec<_> =
+            found.members.iter().map(|(rule, tree)| (rule.prefix.to_string(), tree.to_string())).collect();
+        let expected = [("/svc/*", "/c/y | ~"), ("/svc", "/a/x/y")];
+        assert_eq!(members, expected.map(|(prefix, tree)| (prefix.to_owned(), tree.to_owned())));
+    }
+
+    #[test]
+    fn appended_rules_have_the_last_word() {
+        let both = dtab("/svc => /a").append(&dtab("/svc => /b"));
+
+        assert_eq!(both.to_string(), "/svc=>/a;/svc=>/b");
+        assert_eq!(both.lookup(&path("/svc")).into_tree().to_string(), "/b | /a");
+    }
+
+    #[test]
+    fn rules_know_where_they_were_written() {
+        let text = "# first\n/a => /b ;\n  /c => /d | /e # last\n";
+        let place = |span: Span| {
+            let (line, col) = crate::span::line_col(text, span.start);
+            Place::File { file: "routes.dtab".into(), line, col }
+        };
+        let dtab = Dtab::parse_at(text, place).unwrap();
+
+        let places: Vec<_> = dtab
+            .dentries()
+            .iter()
+            .map(|rule| (rule.place.to_string(), &text[rule.span.start..rule.span.end]))
+            .collect();
+        assert_eq!(
+            places,
+            [("routes.dtab:2:1".to_owned(), "/a => /b"), ("routes.dtab:3:3".to_owned(), "/c => /d | /e")]
+        );
+    }
+}

@@ -265,7 +265,7 @@ fn first_segments<'p>(uri_path: &'p str, count: usize, into: &mut PathBuffer) ->
 
 /// `uri` with another path, and the query that it had.
 fn with_path(uri: &Uri, path: &str) -> Result<Uri, Miss> {
-    let path = if path.is_empty() { "/" } else { path };
+    let path = if path.bytes().all(|byte| byte == b'/') { "/" } else { path };
     let path_and_query = match uri.query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
@@ -285,4 +285,138 @@ fn uri_path(uri_path: &str, count: Option<usize>, into: &mut PathBuffer) -> Resu
     }
     into.extend(&path.take(count.unwrap_or(path.len())));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http::header::HeaderName;
+
+    use super::*;
+
+    fn request(uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let builder = headers.iter().fold(Request::get(uri), |builder, (name, value)| builder.header(*name, *value));
+        builder.body(()).unwrap().into_parts().0
+    }
+
+    fn named_by(list: Vec<Identifier>, request: &Parts) -> Result<(String, Identified), String> {
+        let identifiers = Identifiers { dst_prefix: Path::parse("/svc").unwrap(), list };
+        let mut into = PathBuffer::new();
+        let identified = identifiers.identify(request, &mut into).map_err(|error| error.to_string())?;
+        Ok((into.to_path().to_string(), identified))
+    }
+
+    fn path_of(identifier: Identifier, request: &Parts) -> Result<String, String> {
+        named_by(vec![identifier], request).map(|(path, _)| path)
+    }
+
+    const HOST_TOKEN: Identifier = Identifier::HeaderToken { header: HOST };
+
+    #[test]
+    fn the_uris_authority_comes_before_host() {
+        for (uri, expected) in
+            [("http://Users:80/x", "/svc/users:80"), ("http://me@Users/x", "/svc/users"), ("/x", "/svc/other")]
+        {
+            assert_eq!(path_of(HOST_TOKEN, &request(uri, &[("host", "Other")])), Ok(expected.to_owned()), "{uri}");
+        }
+    }
+
+    #[test]
+    fn only_hosts_are_lower_cased_and_the_first_header_counts() {
+        let header = HeaderName::from_static("my-svc");
+        let request = request("/", &[("my-svc", "Users"), ("my-svc", "other")]);
+
+        assert_eq!(path_of(Identifier::HeaderToken { header }, &request), Ok("/svc/Users".to_owned()));
+    }
+
+    #[test]
+    fn a_newer_version_is_named_as_1_1_is() {
+        let mut request = request("http://Users/a//b/?q", &[]);
+        request.version = Version::HTTP_2;
+
+        assert_eq!(
+            path_of(Identifier::MethodAndHost { uri_in_dst: true }, &request),
+            Ok("/svc/1.1/GET/users/a/b".to_owned())
+        );
+    }
+
+    #[test]
+    fn consume_takes_segments_out_of_the_uri() {
+        for (uri, segments, path, left) in [
+            ("/a/b/c?x=1", 2, "/svc/a/b", "/c?x=1"),
+            ("/a?x=/y", 1, "/svc/a", "/?x=/y"),
+            ("/a/b/", 1, "/svc/a", "/b/"),
+            ("/a//", 1, "/svc/a", "/"),
+            ("/a//b", 1, "/svc/a", "//b"),
+            ("http://h/a/b", 1, "/svc/a", "http://h/b"),
+        ] {
+            let (named, identified) =
+                named_by(vec![Identifier::Path { segments, consume: true }], &request(uri, &[])).unwrap();
+            assert_eq!((named.as_str(), identified.uri.unwrap().to_string().as_str()), (path, left), "{uri}");
+        }
+    }
+
+    #[test]
+    fn an_empty_segment_among_the_first_is_no_path() {
+        for (uri, expected) in
+            [("//a", Err("path: a path has no empty segment")), ("/a//b", Ok("/svc/a")), ("//", Err("none"))]
+        {
+            let named = path_of(Identifier::Path { segments: 1, consume: false }, &request(uri, &[]));
+            match (named, expected) {
+                (Err(message), Err("none")) => assert!(message.starts_with("no identifier"), "{uri}: {message}"),
+                (named, expected) => assert_eq!(named, expected.map(str::to_owned).map_err(str::to_owned), "{uri}"),
+            }
+        }
+    }
+
+    #[test]
+    fn header_path_reads_the_uris_path_as_one_of_ours() {
+        for (uri, segments, expected) in [
+            ("/a/b/?q", None, Ok("/svc/a/b")),
+            ("/a/b/c", Some(2), Ok("/svc/a/b")),
+            ("/a", Some(2), Err("no identifier names this request: header.path: less than 2 segments in the path")),
+            ("/", None, Err("no identifier names this request: header.path: no segment in the path")),
+            ("/a//b", None, Err("header.path: `/a//b` is no path: a path has no empty segment")),
+        ] {
+            let named = path_of(Identifier::HeaderPath { segments }, &request(uri, &[]));
+            assert_eq!(named, expected.map(str::to_owned).map_err(str::to_owned), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_first_that_applies_wins_and_leaves_no_trace_of_others() {
+        let list = vec![
+            Identifier::Path { segments: 2, consume: false },
+            Identifier::MethodAndHost { uri_in_dst: false },
+            Identifier::Static { path: Path::parse("/d").unwrap() },
+        ];
+
+        let (path, identified) = named_by(list, &request("/a", &[])).unwrap();
+
+        assert_eq!((path.as_str(), identified.by), ("/svc/d", "static"));
+    }
+
+    #[test]
+    fn each_identifier_says_what_it_missed() {
+        let header = HeaderName::from_static("l5d-name");
+        let list = vec![Identifier::Header { header }, HOST_TOKEN, Identifier::Path { segments: 1, consume: true }];
+
+        assert_eq!(
+            named_by(list, &request("/", &[])).map(|(path, _)| path),
+            Err("no identifier names this request: header: no `l5d-name` header; header.token: no host; \
+                 path: no segment in the path"
+                .to_owned())
+        );
+    }
+
+    #[test]
+    fn a_bad_path_ends_the_list() {
+        let header = HeaderName::from_static("l5d-name");
+        let error = named_by(
+            vec![Identifier::Header { header }, HOST_TOKEN],
+            &request("/", &[("l5d-name", "x"), ("host", "w")]),
+        );
+
+        assert_eq!(error.map(|(path, _)| path), Err("header: `x` is no path: expected `/`, found `x`".to_owned()));
+    }
 }

@@ -1,10 +1,10 @@
 //! Naming: what a request is called, and what its name leads to.
 //!
 //! An [`Identifier`] gives a request a logical [`Path`]; a [`Dtab`] and a [`Namer`] lead that path to bound names
-//! ([`bind`] for requests, [`delegate`] for people). Pure: no I/O, no async, no clock. What resolves names to
+//! ([`bind`] for requests, [`delegate()`] for people). Pure: no I/O, no async, no clock. What resolves names to
 //! addresses stands behind the trait.
 //!
-//! Read [`path`] and [`name_tree`] first, then [`dtab`] and [`delegate`].
+//! Read [`path`] and [`name_tree`] first, then [`dtab`] and [`mod@delegate`].
 
 pub mod builtin;
 pub mod delegate;

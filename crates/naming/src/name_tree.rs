@@ -9,7 +9,7 @@ use crate::path::Path;
 #[derive(Clone, PartialEq, Debug)]
 pub enum NameTree<T> {
     /// `a | b`: the first that is not negative.
-    Alt(Vec<NameTree<T>>),
+    Alt(Vec<Self>),
     /// `0.9 * a & 0.1 * b`: shares, by weight.
     Union(Vec<Weighted<T>>),
     /// One name.
@@ -56,6 +56,8 @@ impl<T> NameTree<T> {
     /// The same meaning with less: an alt loses its `~` members and all behind its first `!`, a union its `~` and `!`
     /// members. What is left alone stands for the whole (its weight is forgotten); nothing left is `~`. Nested trees
     /// go first and are not flattened.
+    ///
+    /// "The same" is said of leaves that are bound: one that is yet to become `!` counts for less in a union.
     #[must_use]
     pub fn simplified(self) -> Self {
         match self {
@@ -191,4 +193,64 @@ fn two_decimals(weight: f64) -> String {
     }
     digits.insert(digits.len() - 2, b'.');
     digits.into_iter().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_decimals_round_half_up() {
+        for (weight, shown) in [
+            (0.0, "0.00"),
+            (0.125, "0.13"),
+            (1.005, "1.01"),
+            (0.994, "0.99"),
+            (0.999, "1.00"),
+            (9.996, "10.00"),
+            (99.999, "100.00"),
+            (2.5, "2.50"),
+            (12.0, "12.00"),
+            (1e21, "1000000000000000000000.00"),
+            (0.001, "0.00"),
+        ] {
+            assert_eq!(two_decimals(weight), shown, "{weight}");
+        }
+    }
+
+    #[test]
+    fn nodes_of_one_member_show_as_that_member() {
+        let leaf = || NameTree::Leaf("/a");
+        let alone = NameTree::Alt(vec![NameTree::Union(vec![Weighted { weight: 2.0, tree: leaf() }])]);
+        let among = NameTree::Union(vec![
+            Weighted { weight: 1.0, tree: alone.clone() },
+            Weighted { weight: 2.0, tree: leaf() },
+        ]);
+
+        assert_eq!(alone.to_string(), "/a");
+        assert_eq!(among.to_string(), "/a & 2.00*/a");
+        assert_eq!(NameTree::<Path>::Alt(vec![]).to_string(), "~");
+    }
+
+    #[test]
+    fn simplifying_goes_from_the_inside_out() {
+        for (tree, simple) in [
+            ("/a | (~ | !) | /b", "/a | !"),
+            ("(/a & !) | /b", "/a | /b"),
+            ("~ & ~ | /a", "/a"),
+            ("~ | ~", "~"),
+            ("~ | !", "!"),
+            ("/a | (/b | /c)", "/a | (/b | /c)"),
+            ("0.5*(~ | /a) & 0.5*$", "0.50*/a & 0.50*$"),
+        ] {
+            assert_eq!(NameTree::parse(tree).unwrap().simplified().to_string(), simple, "{tree}");
+        }
+    }
+
+    #[test]
+    fn map_keeps_the_shape() {
+        let tree = NameTree::parse("/a | 0.5*/b & ~ | ! | $").unwrap();
+
+        assert_eq!(tree.map(|path| path.len()).to_string(), "1 | 0.50*1 & ~ | ! | $");
+    }
 }

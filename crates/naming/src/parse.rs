@@ -178,6 +178,8 @@ struct Parser<'t> {
     text: &'t str,
     /// Byte offset of the next character; always on a boundary.
     at: usize,
+    /// What was skipped last.
+    blank: Span,
 }
 
 impl<'t> Parser<'t> {
@@ -185,7 +187,7 @@ impl<'t> Parser<'t> {
         if text.len() > MAX_TEXT {
             return Err(ParseError { kind: ParseErrorKind::TooLong, span: Span::new(MAX_TEXT, text.len()) });
         }
-        Ok(Self { text, at: 0 })
+        Ok(Self { text, at: 0, blank: Span::at(0) })
     }
 
     fn rule(&mut self) -> Result<Rule, ParseError> {
@@ -193,7 +195,8 @@ impl<'t> Parser<'t> {
         let prefix = self.prefix()?;
         self.arrow()?;
         let tree = self.tree(0)?;
-        Ok((prefix, tree, Span::new(start, self.at)))
+        let end = if self.blank.end == self.at { self.blank.start } else { self.at };
+        Ok((prefix, tree, Span::new(start, end)))
     }
 
     fn arrow(&mut self) -> Result<(), ParseError> {
@@ -369,7 +372,7 @@ impl<'t> Parser<'t> {
     /// Why the rule before is not over here, where neither `;` nor the end is.
     fn no_separator(&self) -> ParseError {
         let arrow = self.rest().find("=>");
-        let separator = self.rest().find(';').unwrap_or(self.rest().len());
+        let separator = self.rest().find(';').unwrap_or(usize::MAX);
         if self.peek() == Some('/')
             && arrow.is_some_and(|arrow| arrow < separator)
             && !self.text_before().ends_with('/')
@@ -442,14 +445,18 @@ impl<'t> Parser<'t> {
 
     /// White space, and comments: where a token may begin, `#` starts one. Inside a path it is a character.
     fn skip_blank(&mut self) {
+        let start = self.at;
         loop {
             let rest = self.rest();
             let behind = rest.trim_start_matches(is_blank);
             self.at += rest.len() - behind.len();
             if !behind.starts_with('#') {
-                return;
+                break;
             }
             self.at += behind.find('\n').unwrap_or(behind.len());
+        }
+        if start < self.at {
+            self.blank = Span::new(start, self.at);
         }
     }
 }
@@ -471,3 +478,6 @@ fn is_blank(character: char) -> bool {
         other => other.is_whitespace(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -258,3 +258,74 @@ impl PathBuffer {
 }
 
 const LENGTH_BYTES: usize = size_of::<u32>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    #[test]
+    fn an_empty_segment_cannot_be_made() {
+        assert_eq!(Segment::new(""), Err(EmptySegment));
+        assert_eq!(PathBuffer::new().push(b""), Err(EmptySegment));
+        assert_eq!(PathBuffer::new().push_lower_case(b""), Err(EmptySegment));
+    }
+
+    #[test]
+    fn one_unshowable_byte_escapes_its_whole_segment() {
+        for (bytes, shown) in
+            [(&b"a b"[..], r"\x61\x20\x62"), (b"\xff", r"\xff"), (b"a/b", r"\x61\x2f\x62"), (b"#$%:._-", "#$%:._-")]
+        {
+            assert_eq!(Segment::new(bytes.to_vec()).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn strip_prefix_compares_whole_segments() {
+        for (name, prefix, left) in
+            [("/svc/users", "/svc", Some(1)), ("/svc/users", "/", Some(2)), ("/svc/users", "/svc/user", None)]
+        {
+            assert_eq!(path(name).strip_prefix(&path(prefix)).map(<[Segment]>::len), left, "{name} under {prefix}");
+            assert_eq!(path(name).starts_with(&path(prefix)), left.is_some(), "{name} under {prefix}");
+        }
+    }
+
+    #[test]
+    fn take_and_drop_stop_at_the_ends() {
+        for (count, taken, dropped) in [(0, "/", "/a/b"), (1, "/a", "/b"), (2, "/a/b", "/"), (9, "/a/b", "/")] {
+            assert_eq!(path("/a/b").take(count), path(taken), "take {count}");
+            assert_eq!(path("/a/b").drop(count), path(dropped), "drop {count}");
+        }
+    }
+
+    #[test]
+    fn equal_buffers_are_equal_paths() {
+        let buffer = |segments: &[&str]| {
+            let mut buffer = PathBuffer::new();
+            segments.iter().for_each(|segment| buffer.push(segment.as_bytes()).unwrap());
+            buffer
+        };
+
+        assert_ne!(buffer(&["ab", "c"]), buffer(&["a", "bc"]));
+        assert_ne!(buffer(&["a", "b"]), buffer(&["a/b"]));
+        assert_eq!(buffer(&["svc", "a b"]).to_path(), path(r"/svc/a\x20b"));
+    }
+
+    #[test]
+    fn a_buffer_that_has_grown_stays_where_it_is() {
+        let mut buffer = PathBuffer::new();
+        buffer.extend(&path("/svc/users"));
+        let place = buffer.as_bytes().as_ptr();
+
+        for host in ["A.example.com", "b"] {
+            buffer.clear();
+            buffer.push_lower_case(&host.as_bytes()[..1]).unwrap();
+        }
+
+        assert_eq!(buffer.to_path(), path("/b"));
+        assert_eq!(buffer.as_bytes().as_ptr(), place);
+    }
+}

@@ -365,3 +365,124 @@ impl fmt::Display for Template {
         f.write_str(&self.tail)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).unwrap()
+    }
+
+    /// `a=x b=y`, or a dash where nothing matches.
+    fn captured(text: &str, path: &str) -> String {
+        match pattern(text).matches(&Path::parse(path).unwrap()) {
+            Some(captures) => {
+                captures.iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>().join(" ")
+            }
+            None => "-".to_owned(),
+        }
+    }
+
+    #[test]
+    fn captures_are_greedy_and_take_whole_segments() {
+        for (text, path, expected) in [
+            ("/{a}-{b}", "/x-y-z", "a=x-y b=z"),
+            ("/{a}-{b}-{c}", "/1-2-3-4", "a=1-2 b=3 c=4"),
+            ("/{a}-{b}", "/-", "a= b="),
+            ("/{a}-{b}", "/x", "-"),
+            ("/{a}{b}", "/xyz", "a=xyz b="),
+            ("/v{n}", "/dev12", "-"),
+            ("/{n}-v1", "/users-v12", "-"),
+            ("/{n}-v1", "/users-v1-v1", "n=users-v1"),
+            ("/{a}aa{b}", "/aaa", "a=a b="),
+            ("/a{x}a", "/a", "-"),
+            ("/a{x}a", "/aa", "x="),
+            ("/{x}/{x}", "/1/2", "x=2"),
+            ("/{x}-{x}", "/1-2", "x=2"),
+            ("/*/{x}", "/1/2/3", "x=2"),
+            ("/a/*", "/a", "-"),
+            ("/{x}", r"/a\x20b", r"x=\x61\x20\x62"),
+            (r"/\x61\x20\x62", r"/a\x20b", ""),
+            ("/{s}.example", "/webxexample", "-"),
+            ("/#/fs/{service.name_1}", "/#/fs/web", "service.name_1=web"),
+        ] {
+            assert_eq!(captured(text, path), expected, "{text} on {path}");
+        }
+    }
+
+    #[test]
+    fn outer_slashes_do_not_matter() {
+        for text in ["a/{b}", "/a/{b}", "a/{b}/", "//a/{b}//"] {
+            assert_eq!(pattern(text), pattern("/a/{b}"), "{text}");
+            assert_eq!(pattern(text).to_string(), "/a/{b}");
+            assert_eq!((pattern(text).len(), pattern(text).names().collect::<Vec<_>>()), (2, vec!["b"]));
+        }
+        for text in ["", "/", "//"] {
+            assert!(pattern(text).is_empty(), "{text}");
+            assert_eq!(pattern(text).to_string(), "/");
+        }
+    }
+
+    #[test]
+    fn what_matches_nothing_is_refused_with_its_place() {
+        for (text, found) in [
+            ("/a//b", "/"),
+            ("/x/{a-b}", "{a-b}"),
+            ("/{}", "{}"),
+            ("/a{b", "{b"),
+            ("/{a{b}}", "{a"),
+            ("/a}", "}"),
+            ("/a*", "*"),
+            ("/{a}*", "*"),
+            ("/{a}/b c", " "),
+            ("/\u{e9}", "\u{e9}"),
+        ] {
+            let span = Pattern::parse(text).unwrap_err().span();
+            assert_eq!(&text[span.start..span.end], found, "{text}");
+        }
+    }
+
+    #[test]
+    fn templates_know_their_captures() {
+        let pattern = pattern("/#/fs/{service}-{version}");
+        let captures = pattern.matches(&Path::parse("/#/fs/web-2").unwrap()).unwrap();
+
+        for (text, filled) in [
+            ("{service}.example.com", "web.example.com"),
+            ("{version}{service}", "2web"),
+            ("plain", "plain"),
+            ("", ""),
+            ("a}b", "a}b"),
+        ] {
+            let template = Template::parse(text, &pattern).unwrap();
+            assert_eq!(template.fill(&captures), filled, "{text}");
+            assert_eq!(template.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn unknown_captures_are_errors_at_their_place() {
+        let unknown = |name: &str, start, end| TemplateError::UnknownCapture {
+            name: name.to_owned(),
+            span: Span::new(start, end),
+        };
+        for (text, error) in [
+            ("{x}.example.com", unknown("x", 0, 3)),
+            ("a.{s}.{svc}", unknown("svc", 6, 11)),
+            ("{a-b}", unknown("a-b", 0, 5)),
+            ("{}", unknown("", 0, 2)),
+            ("{s}{s", TemplateError::Unclosed { span: Span::new(3, 5) }),
+        ] {
+            assert_eq!(Template::parse(text, &pattern("/{s}")), Err(error), "{text}");
+        }
+    }
+
+    /// A matcher that tries every way to cut this would not come back.
+    #[test]
+    fn matching_does_not_backtrack() {
+        let many: String = (0..2_000).map(|n| format!("{{c{n}}}a")).collect();
+
+        assert_eq!(captured(&format!("/{many}b"), &format!("/{}", "a".repeat(100_000))), "-");
+    }
+}

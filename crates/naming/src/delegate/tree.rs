@@ -245,6 +245,9 @@ impl Origin<'_> {
 /// A branch and what a request gets from it; the error is the one that ends the whole delegation.
 type Branch<A> = Result<(DelegateTree<A>, Verdict), DelegateError>;
 
+/// Alternatives and what a request gets from them.
+type Branches<A> = Result<(Vec<DelegateTree<A>>, Verdict), DelegateError>;
+
 impl<N: Namer> Delegator<'_, N> {
     fn budget(&mut self, way: Way) -> &mut Budget {
         match way {
@@ -287,7 +290,7 @@ impl<N: Namer> Delegator<'_, N> {
         path: &Path,
         at: At,
         mut branch: impl FnMut(&mut Self, M, At) -> Branch<N::Addr>,
-    ) -> Result<(Vec<DelegateTree<N::Addr>>, Verdict), DelegateError> {
+    ) -> Branches<N::Addr> {
         let mut trees = Vec::new();
         let mut decided = Verdict::Neg;
         for member in members {
