@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::RecvStream;
+use h2::{Reason, RecvStream};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::client::http2::PumpGuard;
@@ -111,6 +111,10 @@ impl Http2Body {
                     drop(self.stream.flow_control().release_capacity(bytes.len()));
                     self.length = self.length.map(|left| left.saturating_sub(bytes.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                // A peer that has sent all it had may cut off the rest of what it was sent (RFC 9113 section 8.1).
+                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) && self.length.unwrap_or(0) == 0 => {
+                    return Poll::Ready(None);
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(BodyError::Http2(error)))),
                 None => self.data_done = true,

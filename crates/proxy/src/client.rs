@@ -143,6 +143,7 @@ impl Client {
             Protocol::Http1 => Want::Http1,
             Protocol::Http2 => Want::Http2,
             Protocol::Match => as_it_came,
+            Protocol::Auto if self.tls == ClientTls::Clear && as_it_came == Want::Http2 => Want::Http2IfUnderstood,
             Protocol::Auto if self.tls == ClientTls::Clear => as_it_came,
             Protocol::Auto => Want::Either,
         }
@@ -158,7 +159,7 @@ impl Client {
         }
         let (index, offer) = match want {
             Want::Http1 => (0, Offer::Http1),
-            Want::Http2 => (1, Offer::Http2),
+            Want::Http2 | Want::Http2IfUnderstood => (1, Offer::Http2),
             Want::Either => (2, Offer::Both),
         };
         let Some(made) = self.connectors.get(index) else { return Err("no such offer".to_owned()) };

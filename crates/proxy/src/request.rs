@@ -46,8 +46,9 @@ async fn forward(
     body: Incoming,
     observation: &mut Observation,
 ) -> Result<Response<Incoming>, Failure> {
-    check::check(&mut parts)?;
     let settings = connection.port.settings();
+    check::number_of_fields(&parts.headers, settings.config.max_headers)?;
+    check::check(&mut parts)?;
     let body = within_limit(&parts, body, settings.config.max_body_bytes)?;
     observation.permit = Some(connection.port.admit()?);
     let context = headers::take(&mut parts.headers, connection.trust, settings.config.max_call_depth)?;

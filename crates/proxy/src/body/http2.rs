@@ -67,6 +67,10 @@ where
 }
 
 async fn send_data(mut data: Bytes, last: bool, stream: &mut SendStream<Bytes>) -> Result<(), SendError> {
+    if data.is_empty() && last {
+        // The end itself needs no credit.
+        return stream.send_data(data, true).map_err(SendError::Connection);
+    }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         if stream.capacity() == 0 {

@@ -39,6 +39,18 @@ pub fn check(parts: &mut Parts) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Not more fields than the server takes. HTTP/1.1 is counted while it is read; this is for HTTP/2.
+///
+/// # Errors
+/// [`Word::HeadTooLong`].
+pub fn number_of_fields(headers: &HeaderMap, max_headers: u32) -> Result<(), Failure> {
+    if headers.len() > usize::try_from(max_headers).unwrap_or(usize::MAX) {
+        let message = format!("the request has more than {max_headers} header fields (max_headers)");
+        return Err(Failure::new(Word::HeadTooLong, message).retryable());
+    }
+    Ok(())
+}
+
 /// `*` goes with OPTIONS alone; everything else starts with a slash (RFC 9112 section 3.2).
 fn target(uri: &Uri, method: &Method) -> Result<(), Failure> {
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
