@@ -217,7 +217,9 @@ impl App {
         for warning in &loaded.warnings {
             tracing::warn!(message = %warning.message, "configuration");
         }
-        let config = Arc::new(loaded.config);
+        let mut config = loaded.config;
+        keep_tickets(&mut config, &before.snapshot.config);
+        let config = Arc::new(config);
         self.refuse_what_needs_a_restart(&config)?;
         let discovery = self.stop.child_token();
         let kept = before.snapshot.routers.first().filter(|_| before.snapshot.config.namers == config.namers);
@@ -304,6 +306,18 @@ fn snapshot(generation: u64, config: &Arc<Config>, namers: &Arc<NamerSet>, healt
         })
     });
     Snapshot { generation, routers: routers.collect(), config: Arc::clone(config) }
+}
+
+/// Callers go on with their TLS sessions: a server's tickets are accepted by its successor on the same address.
+fn keep_tickets(config: &mut Config, before: &Config) {
+    let servers = |config: &Config| config.routers.iter().flat_map(|router| router.servers.clone()).collect::<Vec<_>>();
+    let before = servers(before);
+    for server in config.routers.iter_mut().flat_map(|router| &mut router.servers) {
+        let older = before.iter().find(|older| older.address() == server.address()).and_then(|older| older.tls.as_ref());
+        if let (Some(tls), Some(older)) = (&mut server.tls, older) {
+            tls.material = Arc::new((*tls.material).clone().keep_tickets_of(&older.material));
+        }
+    }
 }
 
 /// Listens on what the snapshot asks for; sockets of `before` on the same addresses go on, with what waits in them.

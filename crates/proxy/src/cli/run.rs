@@ -63,4 +63,10 @@ pub fn log_to_stderr(default: &str) -> LogFilter {
 }
 
 /// Every connection is a file: the soft limit is raised as far as the system lets us.
-fn raise_file_limit() {}
+fn raise_file_limit() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+}
