@@ -1,7 +1,7 @@
 //! Delegation: a path through a dtab and namers to bound names.
 //!
 //! [`bind`] is what a request follows; [`delegate`](delegate()) is what people see, with every branch. Both ask one
-//! [`look_up`] and count the same [`Budget`], so they can't come to different ends.
+//! `look_up` and count in the same `Budget`, so they can't come to different ends.
 
 mod tree;
 
@@ -90,7 +90,7 @@ pub enum DelegateError {
         path: Path,
     },
     /// More than [`MAX_LOOKUPS`] look-ups, or [`MAX_STEPS`] steps in them. Ends the whole delegation.
-    #[error("more than {MAX_LOOKUPS} look-ups, the last for {path}; do rules lead back to themselves?")]
+    #[error("more than {MAX_LOOKUPS} look-ups, or {MAX_STEPS} steps, up to {path}; do rules lead back to themselves?")]
     MaxLookups {
         /// Where it was given up.
         path: Path,

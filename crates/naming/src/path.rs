@@ -189,9 +189,7 @@ impl PathBuffer {
         if segment.is_empty() {
             return Err(EmptySegment);
         }
-        let length = u32::try_from(segment.len()).unwrap_or(u32::MAX);
-        self.0.extend_from_slice(&length.to_le_bytes());
-        self.0.extend(segment.iter().take(length as usize));
+        self.append(segment);
         Ok(())
     }
 
@@ -210,10 +208,14 @@ impl PathBuffer {
 
     /// Appends the segments of `path`.
     pub fn extend(&mut self, path: &Path) {
-        for segment in path.segments() {
-            // A `Segment` is never empty, so there is nothing to hear of.
-            let Ok(()) = self.push(segment.as_bytes()) else { continue };
-        }
+        path.segments().iter().for_each(|segment| self.append(segment.as_bytes()));
+    }
+
+    /// `segment` holds something.
+    fn append(&mut self, segment: &[u8]) {
+        let length = u32::try_from(segment.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&length.to_le_bytes());
+        self.0.extend_from_slice(segment.get(..length as usize).unwrap_or(segment));
     }
 
     /// The key: equal for equal paths, and for those only.
