@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::wire::{Fields, field, fields};
 
 /// A response that was read to its end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Answer {
     /// `HTTP/1.1`, `HTTP/1.0` or `HTTP/2.0`.
     pub version: String,
@@ -19,6 +19,14 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Trailer fields.
     pub trailers: Fields,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?} {:?}", self.version, self.code, self.interim, self.fields)?;
+        let shown = &self.body[..self.body.len().min(LONGEST_SHOWN)];
+        write!(f, " {:?} of {} bytes {:?}", String::from_utf8_lossy(shown), self.body.len(), self.trailers)
+    }
 }
 
 impl Answer {
@@ -72,14 +80,14 @@ impl Answer {
     /// This, after asserting its status.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
-        assert_eq!(self.code, status, "{self:?}\n{}", self.text());
+        assert_eq!(self.code, status, "{self:?}");
         self
     }
 
     /// This, after asserting what every error of waypost's own carries.
     #[track_caller]
     pub fn is_error(self, status: u16, word: &str) -> Self {
-        assert_eq!((self.code, self.word()), (status, word), "{self:?}\n{}", self.text());
+        assert_eq!((self.code, self.word()), (status, word), "{self:?}");
         let raw = self.header("l5d-err").unwrap_or_default();
         assert!(!raw.is_empty(), "l5d-err is missing: {self:?}");
         assert!(raw.len() <= LONGEST_ERROR, "l5d-err is bounded: {} bytes", raw.len());
@@ -89,6 +97,8 @@ impl Answer {
     }
 }
 
+/// How much of a body a failed assertion shows.
+const LONGEST_SHOWN: usize = 1000;
 /// Longer than any error needs to be, shorter than a header limit anywhere.
 const LONGEST_ERROR: usize = 8192;
 

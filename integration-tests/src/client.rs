@@ -171,7 +171,12 @@ impl Http2 {
     }
 
     async fn over(stream: impl Io + 'static, scheme: &'static str) -> Self {
-        let (sender, driver) = soon("preface", h2::client::handshake(stream)).await.expect("an HTTP/2 connection");
+        let (sender, driver) = soon(
+            "preface",
+            h2::client::Builder::new().initial_connection_window_size(CONNECTION_WINDOW).handshake(stream),
+        )
+        .await
+        .expect("an HTTP/2 connection");
         let mut connection = JoinSet::new();
         connection.spawn(driver);
         Self { sender, connection, scheme }
@@ -244,9 +249,14 @@ impl Exchange {
     /// The next bytes of the body; `None` at its end.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, h2::Error> {
         let body = self.body.as_mut().expect("the head was read");
-        let Some(piece) = soon("a piece of a body", body.data()).await.transpose()? else { return Ok(None) };
-        body.flow_control().release_capacity(piece.len())?;
-        Ok(Some(piece))
+        loop {
+            let Some(piece) = soon("a piece of a body", body.data()).await.transpose()? else { return Ok(None) };
+            body.flow_control().release_capacity(piece.len())?;
+            // An empty frame may carry the end of the stream: it is no piece of the body.
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
+        }
     }
 
     /// The next `length` bytes of the body, however they are cut.
@@ -276,6 +286,9 @@ impl Exchange {
         Ok(Answer { version: "HTTP/2.0".to_owned(), code, interim: Vec::new(), fields, body, trailers })
     }
 }
+
+/// So much that a stream which nobody reads leaves room for the others.
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Fields as a list of text.
 pub fn listed(fields: &HeaderMap) -> Fields {

@@ -96,6 +96,8 @@ impl Step {
 /// What an origin does with a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Manner {
+    /// As the client begins: HTTP/2 after its preface, else HTTP/1.1.
+    Sniffed,
     Http1,
     Http2,
     /// As ALPN says.
@@ -218,7 +220,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// HTTP/1.1 in clear text; echoes.
+    /// Clear text, in the version that the client speaks; echoes.
     pub async fn http(name: &str) -> Self {
         Self::named(name).start().await
     }
@@ -233,14 +235,14 @@ impl Origin {
         Self::named(name).http2().start().await
     }
 
-    /// HTTP/1.1 in clear text that does this with every request.
+    /// Clear text, in the version that the client speaks; does this with every request.
     pub async fn that(behaviour: Behaviour) -> Self {
         Self::named("origin").plan([behaviour]).start().await
     }
 
     /// One to be told more.
     pub fn named(name: &str) -> OriginBuilder {
-        OriginBuilder { name: name.to_owned(), manner: Manner::Http1, tls: None, plan: Vec::new(), port: 0 }
+        OriginBuilder { name: name.to_owned(), manner: Manner::Sniffed, tls: None, plan: Vec::new(), port: 0 }
     }
 
     /// Where it listens.
@@ -342,7 +344,14 @@ impl OriginBuilder {
         self
     }
 
-    /// Speaks HTTP/2.
+    /// Speaks HTTP/1.1 only.
+    #[must_use]
+    pub fn http1(mut self) -> Self {
+        self.manner = Manner::Http1;
+        self
+    }
+
+    /// Speaks HTTP/2 only.
     #[must_use]
     pub fn http2(mut self) -> Self {
         self.manner = Manner::Http2;
@@ -416,6 +425,7 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, manner: Ma
         return std::future::pending().await;
     }
     let Some(acceptor) = acceptor else {
+        let manner = if manner == Manner::Sniffed { sniff(&stream).await } else { manner };
         return serve(shared, stream, manner, None).await;
     };
     match acceptor.accept(stream).await {
@@ -424,6 +434,15 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, manner: Ma
             serve(shared, stream, manner, Some(greeting)).await;
         }
         Err(_) => shared.log().refused_handshakes += 1,
+    }
+}
+
+/// No method begins as HTTP/2's preface does, and both peers send their first bytes in one piece.
+async fn sniff(stream: &TcpStream) -> Manner {
+    let mut first = [0; 4];
+    match stream.peek(&mut first).await {
+        Ok(_) if first == *b"PRI " => Manner::Http2,
+        _ => Manner::Http1,
     }
 }
 
@@ -439,7 +458,9 @@ async fn serve(shared: Arc<Shared>, io: impl crate::wire::Io + 'static, manner: 
         Manner::Silent | Manner::Closing => {}
         Manner::Http2 => drop(http2::serve(shared, io, number, greeting).await),
         Manner::Negotiated if by_alpn => drop(http2::serve(shared, io, number, greeting).await),
-        Manner::Http1 | Manner::Negotiated => drop(http1::serve(shared, Box::new(io), number, greeting).await),
+        Manner::Http1 | Manner::Negotiated | Manner::Sniffed => {
+            drop(http1::serve(shared, Box::new(io), number, greeting).await);
+        }
     }
 }
 

@@ -177,7 +177,8 @@ impl TestProxy {
 
     /// `waypost explain CONFIG --json ARGS`: a fresh look at the files.
     pub async fn explain_offline(&self, args: &[&str]) -> Ran {
-        let mut all = vec!["explain", "waypost.toml", "--json"];
+        let config = self.spec.config_arg();
+        let mut all = vec!["explain", &config, "--json"];
         all.extend(args);
         waypost_in(self.spec.dir(), &all).await
     }

@@ -61,7 +61,7 @@ async fn delegator_shows_every_branch_in_linkerds_shape() {
 #[tokio::test]
 async fn delegator_takes_another_dtab_by_get_and_post() {
     let (_users, proxy) = busy().await;
-    let dtab = "/svc=>/%23/fs/nothing%20|%20/%23/fs/web";
+    let dtab = "/svc%3D%3E/%23/fs/nothing%20%7C%20/%23/fs/web";
     let by_get =
         proxy.admin(&format!("/delegator.json?namespace=out&path=/svc/users&dtab={dtab}")).await.is(200).json();
     let body =
@@ -69,8 +69,8 @@ async fn delegator_takes_another_dtab_by_get_and_post() {
     let by_post = proxy.admin_post("/delegator.json", "application/json", &body).await.is(200).json();
 
     assert_eq!(by_get, by_post);
-    assert_eq!(by_get["delegate"]["type"], "alt", "{by_get}");
-    let branches = by_get["delegate"]["alt"].as_array().expect("branches");
+    assert_eq!((&by_get["type"], &by_get["path"]), (&json!("alt"), &json!("/svc/users")), "{by_get}");
+    let branches = by_get["alt"].as_array().expect("branches");
     let kinds: Vec<_> = branches.iter().map(|branch| branch["type"].as_str().unwrap_or_default()).collect();
     assert_eq!(kinds, ["neg", "leaf"], "{by_get}");
 }
@@ -280,6 +280,11 @@ async fn openmetrics_is_given_when_it_is_asked_for() {
     assert!(answer.text().trim_end().ends_with("# EOF"));
     let plain = proxy.admin("/admin/metrics/prometheus").await.is(200);
     assert!(plain.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")), "{plain:?}");
+}
+
+#[tokio::test]
+async fn metrics_are_given_as_json_too() {
+    let (_users, proxy) = busy().await;
     proxy.admin("/admin/metrics.json").await.is(200).json();
 }
 

@@ -68,8 +68,17 @@ async fn issued_certificates_work_on_both_ends() {
     let port = proxy.addr().port();
     let resolve = format!("web.example.com:{port}:127.0.0.1");
     let url = format!("https://web.example.com:{port}/");
-    let answer =
-        curl(&["--cacert", ca.to_str().expect("a plain name"), "--resolve", &resolve, &url, "-H", "Host: users"]).await;
+    let answer = curl(&[
+        "--http1.1",
+        "--cacert",
+        ca.to_str().expect("a plain name"),
+        "--resolve",
+        &resolve,
+        &url,
+        "-H",
+        "Host: users",
+    ])
+    .await;
     answer.ok().is(200);
 }
 
@@ -77,7 +86,7 @@ async fn issued_certificates_work_on_both_ends() {
 async fn unsafe_names_make_safe_files() {
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     waypost_in(dir.path(), &["certs", "init", "inner"]).await.exits(0);
-    for name in ["spiffe://prod/../../etc/users", "*.example.com", "::1"] {
+    for name in ["spiffe://prod/a/b", "*.example.com", "::1"] {
         waypost_in(dir.path(), &["certs", "issue", "inner", name]).await.exits(0);
     }
     let outside: Vec<_> =
@@ -111,7 +120,7 @@ async fn bad_requests_for_certificates_are_refused() {
         "there is no authority"
     );
     waypost_in(dir.path(), &["certs", "init", "."]).await.exits(0);
-    for name in ["", "not a name", "spiffe://", "a..b"] {
+    for name in ["", "not a name", "spiffe://", "a..b", "spiffe://prod/../../etc/users", "../x"] {
         assert_ne!(waypost_in(dir.path(), &["certs", "issue", ".", name]).await.code, 0, "{name:?}");
     }
     assert_eq!(waypost_in(dir.path(), &["certs", "issue", "."]).await.code, 2);

@@ -91,7 +91,7 @@ async fn every_error_has_its_place_its_line_a_caret_and_a_hint() {
 #[tokio::test]
 async fn error_in_a_dtab_has_its_place_in_the_file() {
     for (from, to, needle) in [
-        ("/svc/users => /#/fs/beta", "/svc/users = /#/fs/beta", "= /#/fs/beta"),
+        ("/svc/users => /#/fs/beta", "/svc/users = /#/fs/beta", " /#/fs/beta"),
         ("/svc/users => /#/fs/beta", "/svc/users => /#/fs//beta", "/beta"),
         ("/svc/users => /#/fs/beta", "/svc/users => 0.5 * /a & x * /b", "x * /b"),
         ("/svc       => /#/fs ;", "/svc       => /#/fs", "/svc/users"),
@@ -110,7 +110,7 @@ async fn error_in_a_dtab_file_has_its_place_there() {
     );
     let dir = directory(&toml);
     std::fs::write(dir.path().join("routes.dtab"), "# rules\n/svc => /#/fs ;\n/a = /b ;\n").expect("a file");
-    shows(&check(&dir).await.exits(2), &["routes.dtab:3:4", "^"]);
+    shows(&check(&dir).await.exits(2), &["routes.dtab:3:5", "^"]);
 
     std::fs::remove_file(dir.path().join("routes.dtab")).expect("the file was there");
     shows(&check(&dir).await.exits(2), &[&place(&toml, "\"routes.dtab\""), "routes.dtab"]);

@@ -21,7 +21,7 @@ async fn protocol_key_decides_what_the_endpoint_is_spoken_to_in() {
         ("http2", false, true),
     ] {
         let users = Origin::named("users");
-        let users = if endpoint_http2 { users.http2() } else { users }.start().await;
+        let users = if endpoint_http2 { users.http2() } else { users.http1() }.start().await;
         let proxy = Spec::router("out")
             .client(&format!("protocol = \"{protocol}\""))
             .endpoint("users", users.addr())
@@ -83,7 +83,11 @@ async fn trailers_are_translated_between_the_versions() {
     let proxy = Spec::router("out").client("protocol = \"http1\"").endpoint("users", http1.addr()).start().await;
     assert_eq!(proxy.ask_http2(&Ask::get("users", "/")).await.is(200).trailer("grpc-status"), Some("3"));
 
-    let http2 = Origin::named("users").http2().plan([trailing("4")]).start().await;
+    // HTTP/1.1 names its trailers beforehand, so the endpoint has to.
+    let Behaviour::Trailers { mut fields, body, trailers } = trailing("4") else { return };
+    fields.push(("trailer".into(), "grpc-status, grpc-message".into()));
+    let announced = Behaviour::Trailers { fields, body, trailers };
+    let http2 = Origin::named("users").http2().plan([announced]).start().await;
     let proxy = Spec::router("out").client("protocol = \"http2\"").endpoint("users", http2.addr()).start().await;
     let answer = proxy.ask(&Ask::get("users", "/").header("TE", "trailers")).await.is(200);
     assert_eq!(answer.trailer("grpc-status"), Some("4"));

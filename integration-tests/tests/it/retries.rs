@@ -115,8 +115,8 @@ async fn attempts_are_limited() {
 #[tokio::test]
 async fn budget_limits_what_all_requests_try_again() {
     let users = Origin::that(Behaviour::status(503)).await;
-    // Starts with min_per_second x ttl = 5, and gains next to nothing in the time of a test.
-    let budget = "{ ratio = 0.0, min_per_second = 0.05, ttl = \"100s\" }";
+    // It starts with min_per_second x ttl = 5, and gains next to nothing in the time of a test.
+    let budget = "{ ratio = 0.0, min_per_second = 0.1, ttl = \"50s\" }";
     let proxy = Spec::router("out")
         .service(&format!(
             "classifier = \"http.retryable_read_5xx\"\n\

@@ -245,7 +245,7 @@ async fn built_in_names_reach_addresses() {
         (format!("/svc => /$/inet/127.0.0.1/{port}"), format!("/$/inet/127.0.0.1/{port}")),
         (
             format!("/host => /$/io.buoyant.rinet/{port} ; /svc/users => /host/127.0.0.1"),
-            format!("/$/inet/127.0.0.1/{port}"),
+            format!("/$/io.buoyant.rinet/{port}/127.0.0.1"),
         ),
         (
             format!(
