@@ -40,7 +40,7 @@ pub struct Client {
     pub tls: ClientTls,
     /// What is counted for it.
     pub metrics: Rc<ClientMetrics>,
-    addresses: Arc<AddressSet>,
+    addresses: RefCell<Arc<AddressSet>>,
     material: Option<Arc<ClientMaterial>>,
     endpoints: RefCell<Rc<[Rc<Endpoint>]>>,
     seen: Cell<Option<u64>>,
@@ -71,7 +71,7 @@ impl Client {
             policy,
             tls,
             metrics: worker.metrics.client(router, bound),
-            addresses,
+            addresses: RefCell::new(addresses),
             material,
             endpoints: RefCell::new(Rc::new([])),
             seen: Cell::new(None),
@@ -79,15 +79,23 @@ impl Client {
         }
     }
 
-    /// Whether a route with this policy and these addresses may use this client with all its connections.
-    pub fn serves(&self, policy: &ClientPolicy, tls: &ClientTls, addresses: &Arc<AddressSet>) -> bool {
+    /// Whether a route with this policy may use this client with all its connections.
+    pub fn serves(&self, policy: &ClientPolicy, tls: &ClientTls) -> bool {
         // An identity is equal only if the contents of its files are (their digest is part of it).
-        self.policy == *policy && self.tls == *tls && Arc::ptr_eq(&self.addresses, addresses)
+        self.policy.same_values(policy) && self.tls == *tls
+    }
+
+    /// Takes its endpoints from `addresses` from now on: after a reload another set may speak for the same name.
+    pub fn follow(&self, addresses: &Arc<AddressSet>) {
+        if !Arc::ptr_eq(&self.addresses.borrow(), addresses) {
+            *self.addresses.borrow_mut() = Arc::clone(addresses);
+            self.seen.set(None);
+        }
     }
 
     /// The endpoints as discovery has them now.
     pub fn endpoints(&self, worker: &Worker) -> Rc<[Rc<Endpoint>]> {
-        let version = self.addresses.version();
+        let version = self.addresses.borrow().version();
         if self.seen.get() != Some(version) {
             self.take_addresses(worker);
             self.seen.set(Some(version));
@@ -97,7 +105,7 @@ impl Client {
 
     /// Endpoints that stay keep their connections and what was learnt of them; those that left finish what they carry.
     fn take_addresses(&self, worker: &Worker) {
-        let addresses = self.addresses.snapshot();
+        let addresses = self.addresses.borrow().snapshot();
         let before = Rc::clone(&self.endpoints.borrow());
         let now: Rc<[Rc<Endpoint>]> = addresses
             .endpoints()

@@ -92,6 +92,22 @@ impl Default for Pool {
     }
 }
 
+impl ClientPolicy {
+    /// Whether `other` asks for the same, wherever in the file that is written.
+    pub fn same_values(&self, other: &Self) -> bool {
+        self.connect_timeout.value == other.connect_timeout.value
+            && self.attempt_timeout.value == other.attempt_timeout.value
+            && self.protocol.value == other.protocol.value
+            && self.tls.value == other.tls.value
+            && self.balancer.value == other.balancer.value
+            && self.accrual.value == other.accrual.value
+            && self.pool.value == other.pool.value
+            && self.max_concurrent_streams.value == other.max_concurrent_streams.value
+            && self.host.value == other.host.value
+            && self.strip_context.value == other.strip_context.value
+    }
+}
+
 /// The client policies of a router.
 #[derive(Clone, Debug)]
 pub struct ClientPolicies {

@@ -146,7 +146,8 @@ impl LocalRouter {
         let tls =
             policy.tls.value.as_ref().map_err(|none| Failure::new(Word::TlsStrict, none.to_string()).retryable())?;
         let mut clients = self.clients.borrow_mut();
-        if let Some(client) = clients.get(&leaf.bound).filter(|client| client.serves(policy, tls, &leaf.addresses)) {
+        if let Some(client) = clients.get(&leaf.bound).filter(|client| client.serves(policy, tls)) {
+            client.follow(&leaf.addresses);
             return Ok(Rc::clone(client));
         }
         let material = tls.settings().and_then(|settings| self.materials.get(settings));
