@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use waypost_naming::Finding;
@@ -147,10 +146,7 @@ fn endpoints(admin: Admin) -> Router {
         .route("/logging.json", get(logging::levels).post(logging::set))
         .method_not_allowed_fallback(answer::wrong_method)
         .fallback(answer::unknown_path)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(admin)
 }
 
-/// Longest body of a POST; a dtab of a few thousand rules fits.
-const MAX_BODY_BYTES: usize = 1 << 20;
 const DECISIONS_AT_A_TIME: usize = 4;

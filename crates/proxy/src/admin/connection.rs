@@ -8,8 +8,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Request, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -57,7 +61,7 @@ pub async fn serve(listener: TcpListener, control: Arc<dyn Control>, stop: Cance
     drop(listener);
     let all_ended = async {
         while let Some(ended) = connections.join_next().await {
-            report(ended)
+            report(ended);
         }
     };
     if timeout(DRAIN, all_ended).await.is_err() {
@@ -99,15 +103,38 @@ async fn answer(admin: Admin, app: Router, local: IpAddr, request: Request<Incom
     let (parts, body) = request.into_parts();
     let mut response = match guard::check(&parts, |host| admin.is_own_host(host, local)) {
         Err(refusal) => refusal.into_response(),
-        Ok(()) => {
-            let request = Request::from_parts(parts, Body::new(body));
-            timeout(REQUEST_TIMEOUT, app.oneshot(request)).await.unwrap_or_else(|_| Ok(timed_out()))?
-        }
+        Ok(()) => match whole(&parts, body).await {
+            Err(refusal) => refusal.into_response(),
+            Ok(body) => {
+                let request = Request::from_parts(parts, Body::from(body));
+                timeout(REQUEST_TIMEOUT, app.oneshot(request)).await.unwrap_or_else(|_| Ok(timed_out()))?
+            }
+        },
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
+}
+
+/// The body of a request that may have one, read before anybody works on it. Dropping this closes the connection.
+async fn whole(request: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+    if matches!(request.method, Method::GET | Method::HEAD) {
+        return Ok(Bytes::new());
+    }
+    let too_long = || {
+        let text = format!("a body here has up to {MAX_BODY_BYTES} bytes");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    if body.size_hint().lower() > u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX) {
+        return Err(too_long());
+    }
+    match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+        Ok(Err(error)) => Err(Refusal::bad(format!("the body broke off: {error}"))),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    }
 }
 
 fn timed_out() -> Response {
@@ -118,6 +145,9 @@ fn timed_out() -> Response {
 const MAX_CONNECTIONS: usize = 256;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest body of a POST; a dtab of a few thousand rules fits.
+const MAX_BODY_BYTES: usize = 1 << 20;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(5);
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);

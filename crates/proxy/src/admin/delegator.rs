@@ -2,8 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,29 +34,9 @@ pub(super) async fn query(State(admin): State<Admin>, uri: Uri) -> Result<Respon
     delegate(&admin, &question).await
 }
 
-pub(super) async fn body(
-    State(admin): State<Admin>,
-    headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Result<Response, Refusal> {
-    let question = json_body(&headers, body)?;
+pub(super) async fn body(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+    let question = query::json_body(&headers, &body)?;
     delegate(&admin, &question).await
-}
-
-/// A JSON body, or why it is none.
-pub(super) fn json_body<T: serde::de::DeserializeOwned>(
-    headers: &HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Result<T, Refusal> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/json") {
-        let text = format!("the body must be JSON (content-type: application/json), not {content_type:?}");
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
-    }
-    let body = body.map_err(|rejection| Refusal::new(rejection.status(), rejection.body_text()))?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Refusal::bad(format!("the body is not the JSON that was expected: {error}")))
 }
 
 async fn delegate(admin: &Admin, question: &Question) -> Result<Response, Refusal> {

@@ -4,7 +4,6 @@ use std::fmt;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Admin;
 use super::answer::{self, Refusal};
-use super::delegator::json_body;
+use super::query;
 
 #[derive(Debug, Deserialize)]
 struct Change {
@@ -25,12 +24,8 @@ pub(super) async fn levels(State(admin): State<Admin>) -> Response {
     shown(&admin)
 }
 
-pub(super) async fn set(
-    State(admin): State<Admin>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    let change: Change = json_body(&headers, body)?;
+pub(super) async fn set(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+    let change: Change = query::json_body(&headers, &body)?;
     let level = change.level.to_ascii_lowercase();
     if !LEVELS.contains(&level.as_str()) {
         return Err(Refusal::bad(format!("there is no level {:?}; there is: {}", change.level, LEVELS.join(", "))));

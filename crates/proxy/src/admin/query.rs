@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::Query;
-use axum::http::{StatusCode, Uri};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde::de::DeserializeOwned;
 use waypost_naming::{Dtab, Finding, ParseError, Path, Place, Source};
 
 use super::Admin;
@@ -45,6 +47,18 @@ pub(super) fn router(admin: &Admin, label: Option<&str>) -> Result<Arc<Router>, 
         let text = format!("there is no router {:?}; there is: {}", label.unwrap_or_default(), known.join(", "));
         Refusal::new(StatusCode::NOT_FOUND, text)
     })
+}
+
+/// A JSON body, or why it is none.
+pub(super) fn json_body<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Refusal> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let text = format!("the body must be JSON (content-type: application/json), not {content_type:?}");
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad(format!("the body is not the JSON that was expected: {error}")))
 }
 
 pub(super) fn path(text: &str) -> Result<Path, Refusal> {

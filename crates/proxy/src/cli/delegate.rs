@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use waypost_naming::{
-    Answer, Bound, Dtab, Finding, NameTree, Namer, ParseError, Path, Place, Source, Target, delegate,
+    Answer, Bound, DelegateNode, DelegateTree, Dtab, Finding, NameTree, Namer, ParseError, Path, Place, Source, Target,
+    delegate,
 };
 use waypost_routing::{AddressSet, Endpoint, NamerSet};
 
@@ -47,11 +48,44 @@ pub fn run(args: &DelegateArgs) -> u8 {
         }
     };
     let tree = delegate(&dtab, &path, &names);
-    let text = if args.json { format!("{:#}\n", plain_tree(&tree)) } else { tree_text(&shown_tree(&tree), Color::On) };
-    let is_bound = |node| matches!(node, &waypost_naming::DelegateNode::Leaf(_));
-    let bound = tree.winner().leaves().iter().any(|winner| is_bound(&winner.node.node));
+    let winners = tree.winner();
+    let verdict = verdict(&path, winners.leaves().iter().map(|winner| winner.node));
+    let text = if args.json {
+        format!("{:#}\n", plain_tree(&tree))
+    } else {
+        format!("{}\n{}\n", tree_text(&shown_tree(&tree), Color::On), verdict.text)
+    };
     let printed = print::out(&text);
-    if bound { printed } else { FAILED }
+    if verdict.is_bound { printed } else { FAILED }
+}
+
+struct Verdict {
+    is_bound: bool,
+    text: String,
+}
+
+/// What the leaves that decide come to.
+fn verdict<'t>(path: &Path, winners: impl Iterator<Item = &'t DelegateTree<Arc<AddressSet>>>) -> Verdict {
+    let (mut bound, mut others) = (Vec::new(), Vec::new());
+    for winner in winners {
+        match &winner.node {
+            DelegateNode::Leaf(leaf) => bound.push(leaf.id.to_string()),
+            DelegateNode::Fail => others.push("failed: a rule says `!`".to_owned()),
+            DelegateNode::Empty => others.push("empty: a rule says `$`".to_owned()),
+            DelegateNode::Pending => others.push("pending: discovery has not answered".to_owned()),
+            DelegateNode::Exception(message) => others.push(format!("error: {message}")),
+            DelegateNode::Neg
+            | DelegateNode::Delegate(_)
+            | DelegateNode::Alt(_)
+            | DelegateNode::Union(_)
+            | DelegateNode::Transformation { .. } => {}
+        }
+    }
+    if !bound.is_empty() {
+        return Verdict { is_bound: true, text: format!("bound: {}", bound.join(" or ")) };
+    }
+    let text = others.into_iter().next().unwrap_or_else(|| format!("negative: {path} leads nowhere"));
+    Verdict { is_bound: false, text }
 }
 
 /// One `--name`.

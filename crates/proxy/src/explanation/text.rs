@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::tree::{children, decides};
-use super::{ExplainedLeaf, Explanation, Outcome};
+use super::{ExplainedEndpoint, ExplainedLeaf, Explanation, Outcome, Rule};
 
 /// Whether escape sequences may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ impl Explanation {
         page.out.push('\n');
         self.naming(&mut page);
         self.policies(&mut page);
+        page.out.push('\n');
         for note in &self.notes {
             page.line(0, &format!("{}: {note}", page.pen.yellow("note")));
         }
@@ -39,13 +40,13 @@ impl Explanation {
             if let Some(target) = &identified.target {
                 page.line(DEEPER, &format!("sent on as {target}"));
             }
-        } else {
+        } else if self.outcome == Outcome::Unidentified {
             page.step("identify", "no identifier names this request");
         }
         if !self.dtab.is_empty() {
             page.step("dtab", "of several rules that match, the last one is tried first");
-            let rows = self.dtab.iter().map(|rule| (format!("{} => {}", rule.prefix, rule.tree), rule.from.clone()));
-            page.table(&rows.collect::<Vec<_>>());
+            let row = |rule: &Rule| [format!("{} => {}", rule.prefix, rule.tree), String::new(), rule.from.clone()];
+            page.table(&self.dtab.iter().map(row).collect::<Vec<_>>());
         }
         if !self.tree.is_null() {
             page.step("delegate", "the way that requests take is marked with *");
@@ -58,29 +59,29 @@ impl Explanation {
             page.step("service", &format!("what holds for {}", identified.path));
             page.table(&settings(&self.service));
         }
+        let told = self.error.as_ref().map(|error| &error.message);
         for leaf in &self.leaves {
-            page.step(
-                "client",
-                &format!("{} gets {} of the requests", page.pen.bold(&leaf.bound), percent(leaf.share)),
-            );
+            let share = percent(leaf.share);
+            page.step("client", &format!("{} gets {share} of the requests", page.pen.bold(&leaf.bound)));
             page.table(&leaf_rows(leaf));
-            page.line(DEEPER, &tls_line(&leaf.tls));
-            if let Some(error) = &leaf.error {
+            page.line(DEEPER, &tls_line(&leaf.tls, page.pen));
+            if let Some(error) = leaf.error.as_ref().filter(|error| Some(*error) != told) {
                 page.line(DEEPER, &page.pen.red(&format!("refused: {error}")));
             }
-        }
-        if self.empty_share > 0.0 && self.outcome == Outcome::Bound {
-            let share = percent(self.empty_share);
-            page.line(DEEPER, &page.pen.red(&format!("{share} of the requests draw `$` and are answered with 502")));
         }
     }
 
     fn verdict(&self, pen: Pen) -> String {
         let word = self.outcome.word();
-        match &self.error {
-            None => pen.green(word),
-            Some(error) => format!("{}: {} ({})", pen.red(word), error.message, error.status),
-        }
+        let Some(error) = &self.error else {
+            let bound: Vec<&str> = self.leaves.iter().map(|leaf| leaf.bound.as_str()).collect();
+            let empty = match self.empty_share > 0.0 {
+                true => format!("; {} of the requests draw `$` and are answered with 502", percent(self.empty_share)),
+                false => String::new(),
+            };
+            return format!("{}: sent to {}{empty}", pen.green(word), bound.join(" or "));
+        };
+        format!("{}: {} (the client gets {}, {})", pen.red(word), error.message, error.status, error.word)
     }
 }
 
@@ -108,67 +109,97 @@ impl Page {
 
     fn step(&mut self, word: &str, text: &str) {
         self.step += 1;
-        let head = format!("{}. {word:<9}", self.step);
-        let head = self.pen.bold(&head);
+        let head = self.pen.bold(&format!("{}. {word:<9}", self.step));
         self.line(0, &format!("{head} {text}"));
     }
 
-    /// Two columns; the right one is where the left one was written.
-    fn table(&mut self, rows: &[(String, String)]) {
-        let width = rows.iter().map(|(left, _)| left.chars().count()).max().unwrap_or_default().min(WIDEST);
-        for (left, right) in rows {
-            let right = self.pen.dim(right);
-            self.line(DEEPER, &format!("{left:<width$}  {right}"));
+    /// Three columns; the last one is where the others were written.
+    fn table(&mut self, rows: &[[String; 3]]) {
+        let (left, middle) = (widest(rows, 0), widest(rows, 1));
+        for [key, value, from] in rows {
+            let key = if value.is_empty() && from.is_empty() { key.clone() } else { format!("{key:<left$}  ") };
+            let value = match middle {
+                0 => String::new(),
+                _ if from.is_empty() => value.clone(),
+                _ => format!("{value:<middle$}  "),
+            };
+            let from = self.pen.dim(from);
+            self.line(DEEPER, &format!("{key}{value}{from}"));
         }
     }
 
     fn tree(&mut self, tree: &Value) {
         let mut lines = Vec::new();
-        branch(tree, None, 0, &mut lines);
-        let width = lines.iter().map(|line| line.left.chars().count()).max().unwrap_or_default().min(WIDEST);
+        let left_out = branch(tree, &At { weight: None, depth: 0, above: None }, &mut lines);
+        let columns: Vec<[String; 3]> = lines.iter().map(|line| line.columns.clone()).collect();
+        let (left, middle) = (widest(&columns, 0), widest(&columns, 1));
         for line in &lines {
-            let padded = format!("{:<width$}", line.left);
-            let left = if line.decides { self.pen.bold(&padded) } else { padded };
-            let result = if line.decides { self.pen.green(&line.result) } else { self.pen.dim(&line.result) };
-            let (mark, rule) = (if line.decides { "*" } else { " " }, self.pen.dim(&line.rule));
-            self.line(TREE, &format!("{mark} {left}  {}", [result, rule].join("  ").trim_start()));
+            let [path, result, rule] = &line.columns;
+            let path = if result.is_empty() && rule.is_empty() { path.clone() } else { format!("{path:<left$}") };
+            let result = if rule.is_empty() { result.clone() } else { format!("{result:<middle$}") };
+            let (mark, path, result) = match line.decides {
+                true => ("*", self.pen.bold(&path), self.pen.green(&result)),
+                false => (" ", path, self.pen.dim(&result)),
+            };
+            let rule = self.pen.dim(rule);
+            self.line(TREE, &format!("{mark} {path}  {result}  {rule}"));
         }
-        if lines.len() >= MOST_LINES {
-            self.line(TREE, "  ... and more; --json shows all of it");
+        if left_out > 0 {
+            self.line(TREE, &format!("  and {left_out} more, deeper or further down; --json shows them all"));
         }
     }
+}
+
+/// How wide a column has to be; what is wider than [`WIDEST`] sticks out rather than pushing all others away.
+fn widest(rows: &[[String; 3]], column: usize) -> usize {
+    let widths = rows.iter().filter_map(|row| Some(row.get(column)?.chars().count()));
+    widths.filter(|width| *width <= WIDEST).max().unwrap_or_default()
 }
 
 /// One node of a tree.
 struct Line {
     decides: bool,
-    /// Indentation, weight and path.
-    left: String,
-    result: String,
-    rule: String,
+    /// Path behind its indentation and weight, result, rule.
+    columns: [String; 3],
 }
 
-fn branch(tree: &Value, weight: Option<f64>, depth: usize, lines: &mut Vec<Line>) {
-    if lines.len() >= MOST_LINES {
-        return;
+/// Where in a tree a node stands.
+struct At<'a> {
+    weight: Option<f64>,
+    depth: usize,
+    /// The rule that produced the node above.
+    above: Option<&'a Value>,
+}
+
+/// Gives the number of nodes that were left out.
+fn branch(tree: &Value, at: &At<'_>, lines: &mut Vec<Line>) -> usize {
+    let below = || children(tree);
+    if at.depth > DEEPEST || lines.len() >= MOST_LINES {
+        return 1 + below().map(|(_, child)| branch(child, &At { weight: None, ..*at }, lines)).sum::<usize>();
     }
-    let weight = weight.map(|weight| format!("{weight} * ")).unwrap_or_default();
-    let path = string(tree, "path").unwrap_or("(deeper than can be shown)");
-    lines.push(Line {
-        decides: decides(tree),
-        left: format!("{}{weight}{path}", "  ".repeat(depth.min(DEEPEST))),
-        result: result(tree),
-        rule: tree.get("dentry").map(rule).unwrap_or_default(),
-    });
-    for (weight, child) in children(tree) {
-        branch(child, weight, depth + 1, lines);
-    }
+    let weight = at.weight.map(|weight| format!("{weight} * ")).unwrap_or_default();
+    let path = string(tree, "path").unwrap_or("...");
+    let dentry = tree.get("dentry");
+    // Members of a rule's union come from that rule: once is enough.
+    let repeated = at.weight.is_some() && dentry == at.above;
+    let rule = dentry.filter(|_| !repeated).map(rule).unwrap_or_default();
+    let left = shortened(&format!("{}{weight}{path}", "  ".repeat(at.depth)));
+    lines.push(Line { decides: decides(tree), columns: [left, result(tree), rule] });
+    let below = below().map(|(weight, child)| branch(child, &At { weight, depth: at.depth + 1, above: dentry }, lines));
+    below.sum()
 }
 
 fn rule(dentry: &Value) -> String {
     let part = |key| string(dentry, key).unwrap_or_default();
-    let from = string(dentry, "from").map(|from| format!("  {from}")).unwrap_or_default();
-    format!("by {} => {}{from}", part("prefix"), part("dst"))
+    let rule = shortened(&format!("by {} => {}", part("prefix"), part("dst")));
+    string(dentry, "from").map_or_else(|| rule.clone(), |from| format!("{rule}  {from}"))
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= WIDEST {
+        return text.to_owned();
+    }
+    text.chars().take(WIDEST - 3).chain("...".chars()).collect()
 }
 
 fn result(tree: &Value) -> String {
@@ -222,25 +253,29 @@ fn endpoint(addr: &Value) -> String {
     if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
 }
 
-fn leaf_rows(leaf: &ExplainedLeaf) -> Vec<(String, String)> {
-    let endpoint = |endpoint: &super::ExplainedEndpoint| {
-        (format!("endpoint {}, weight {}", endpoint.addr, endpoint.weight), endpoint.state.clone())
+fn leaf_rows(leaf: &ExplainedLeaf) -> Vec<[String; 3]> {
+    let endpoint = |endpoint: &ExplainedEndpoint| {
+        [
+            "endpoint".to_owned(),
+            format!("{}, weight {}, {}", endpoint.addr, endpoint.weight, endpoint.state),
+            String::new(),
+        ]
     };
     let mut rows: Vec<_> = leaf.endpoints.iter().take(MOST_ENDPOINTS).map(endpoint).collect();
     if let Some(more) = leaf.endpoints.len().checked_sub(MOST_ENDPOINTS).filter(|more| *more > 0) {
-        rows.push((format!("and {more} more endpoints"), String::new()));
+        rows.push([String::new(), format!("and {more} more"), String::new()]);
     }
     if leaf.residual != "/" {
-        rows.push((format!("residual {}", leaf.residual), String::new()));
+        rows.push(["residual".to_owned(), leaf.residual.clone(), String::new()]);
     }
     rows.extend(settings(&leaf.client));
     rows
 }
 
-fn settings(keys: &Map<String, Value>) -> Vec<(String, String)> {
+fn settings(keys: &Map<String, Value>) -> Vec<[String; 3]> {
     let row = |(key, setting): (&String, &Value)| {
         let value = setting.get("value").unwrap_or(&Value::Null);
-        (format!("{key} {}", shown(value)), string(setting, "from").unwrap_or_default().to_owned())
+        [key.clone(), shown(value), string(setting, "from").unwrap_or_default().to_owned()]
     };
     keys.iter().map(row).collect()
 }
@@ -261,20 +296,20 @@ fn toml(value: &Value) -> String {
     }
 }
 
-fn tls_line(tls: &Value) -> String {
+fn tls_line(tls: &Value, pen: Pen) -> String {
     let kind = string(tls, "kind").unwrap_or_default();
-    let from = string(tls, "from").unwrap_or_default();
+    let from = pen.dim(string(tls, "from").unwrap_or_default());
     let sni = string(tls, "sni").map(|sni| format!(", SNI {sni}")).unwrap_or_default();
     match kind {
-        "" => "tls: none, in clear text".to_owned(),
-        "refused" => format!("tls: no name to verify  {from}"),
-        "no_validation" => format!("tls: encrypted, but nobody's certificate is verified{sni}  {from}"),
+        "" => format!("tls: {}", pen.yellow("clear text")),
+        "refused" => format!("tls: there is no name to verify  {from}"),
+        "no_validation" => format!("tls: {}{sni}  {from}", pen.yellow("encrypted, whoever the endpoint is")),
         kind => {
-            let trust: Vec<&str> =
-                tls.get("trust").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-            let trust = if trust.is_empty() { "the system's roots".to_owned() } else { trust.join(", ") };
-            let name = string(tls, "name").unwrap_or_default();
-            format!("tls: the endpoint must show a certificate for {name}, issued under {trust}{sni} ({kind})  {from}")
+            let trust = tls.get("trust").and_then(Value::as_array).into_iter().flatten();
+            let trust: Vec<&str> = trust.filter_map(Value::as_str).collect();
+            let trust = if trust.is_empty() { "one of the system's roots".to_owned() } else { trust.join(" or ") };
+            let name = pen.bold(string(tls, "name").unwrap_or_default());
+            format!("tls: {kind}: the endpoint must show a certificate for {name}, from {trust}{sni}  {from}")
         }
     }
 }
@@ -324,10 +359,10 @@ impl Pen {
 const DEEPER: usize = 6;
 /// Columns left of the marks of a tree.
 const TREE: usize = 4;
-/// Left columns wider than this don't push the right one further out.
-const WIDEST: usize = 72;
-/// Tree levels that are indented.
-const DEEPEST: usize = 20;
-const MOST_LINES: usize = 200;
+/// The widest column.
+const WIDEST: usize = 60;
+/// Tree levels that are shown.
+const DEEPEST: usize = 12;
+const MOST_LINES: usize = 100;
 const MOST_ENDPOINTS: usize = 20;
 const FEW: usize = 3;

@@ -118,3 +118,58 @@ impl HistogramCounts {
 fn as_f64(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_belongs_to_the_first_bound_that_it_does_not_exceed() {
+        for (nanos, bound) in [
+            (0, Some(100)),
+            (100_000, Some(100)),
+            (100_001, Some(200)),
+            (1_000_000, Some(1_000)),
+            (60_000_000_000, Some(60_000_000)),
+            (60_000_000_001, None),
+        ] {
+            let histogram = Histogram::default();
+            histogram.record(Duration::from_nanos(nanos));
+            let first = histogram.counts().cumulative().find(|(_, count)| *count == 1).map(|(bound, _)| bound);
+            assert_eq!(first, Some(bound), "{nanos} ns");
+        }
+    }
+
+    #[test]
+    fn bounds_ascend() {
+        assert!(BOUNDS_MICROS.is_sorted_by(|left, right| left < right));
+    }
+
+    #[test]
+    fn counts_of_workers_add_up() {
+        let (one, two) = (Histogram::default(), Histogram::default());
+        one.record(Duration::from_millis(2));
+        two.record(Duration::from_millis(2));
+        two.record(Duration::from_secs(90));
+        let mut all = one.counts();
+        all.merge(&two.counts());
+        assert_eq!(all.count(), 3);
+        assert!((all.sum_seconds() - 90.004).abs() < 1e-9);
+        assert_eq!(all.cumulative().last(), Some((None, 3)));
+    }
+
+    #[test]
+    fn a_quantile_lies_between_the_bounds_of_its_bucket() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.counts().quantile(0.5), None);
+        for _ in 0..99 {
+            histogram.record(Duration::from_millis(4));
+        }
+        histogram.record(Duration::from_millis(400));
+        let counts = histogram.counts();
+        let millis = |part| counts.quantile(part).unwrap().as_secs_f64() * 1e3;
+        assert!((3.0..=5.0).contains(&millis(0.5)), "{}", millis(0.5));
+        assert!((3.0..=5.0).contains(&millis(0.99)), "{}", millis(0.99));
+        assert!((300.0..=500.0).contains(&millis(1.0)), "{}", millis(1.0));
+    }
+}

@@ -155,11 +155,21 @@ impl<M: Metrics> Register<M> {
         metrics
     }
 
+    /// An entry goes with its label; one whose handle was given out just as the label ended gets another label.
+    fn keep(&self, table: &LabelTable, router: &Arc<str>, name: &Arc<str>, entry: &mut Entry<M>, now: Instant) -> bool {
+        if !entry.label.is_retired() {
+            return true;
+        }
+        let readmitted =
+            (Rc::strong_count(&entry.metrics) > 1).then(|| table.admit(self.kind, router, name, now)).flatten();
+        readmitted.map(|label| entry.label = label).is_some()
+    }
+
     fn report(&self, table: &LabelTable, now: Instant) -> Family<M::Counts> {
         let mut family = Family::default();
         let mut routers = self.routers.borrow_mut();
         for (router, of_router) in routers.iter_mut() {
-            of_router.named.retain(|_, entry| !entry.label.is_retired());
+            of_router.named.retain(|name, entry| self.keep(table, router, name, entry, now));
             for (name, entry) in &of_router.named {
                 let activity = entry.metrics.activity();
                 if Rc::strong_count(&entry.metrics) > 1 || activity != entry.seen.replace(activity) {
@@ -173,5 +183,160 @@ impl<M: Metrics> Register<M> {
         }
         routers.retain(|_, of_router| !of_router.named.is_empty() || of_router.other.is_some());
         family
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::telemetry::Class;
+
+    const IDLE: Duration = Duration::from_secs(600);
+
+    fn table(limit: usize, now: Instant) -> Arc<LabelTable> {
+        Arc::new(LabelTable::new(NonZeroUsize::new(limit).unwrap(), IDLE, now))
+    }
+
+    fn path(text: &str) -> Path {
+        text.parse().unwrap()
+    }
+
+    /// As `service`, at some other time than now.
+    fn service_at(worker: &WorkerMetrics, name: &str, now: Instant) -> Rc<ServiceMetrics> {
+        worker.services.find(&worker.table, &Arc::from("out"), name, now)
+    }
+
+    fn once(metrics: &ServiceMetrics) {
+        metrics.finished(Class::Success, Duration::from_millis(1));
+    }
+
+    /// What a scrape sees: all workers' reports, merged.
+    fn scrape(workers: &[&WorkerMetrics], now: Instant) -> MetricsReport {
+        let mut all = MetricsReport::default();
+        workers.iter().for_each(|worker| all.merge(worker.report_at(now)));
+        all
+    }
+
+    fn successes(report: &MetricsReport, name: &str) -> Option<u64> {
+        report.services.get("out", name).map(|counts| counts.success)
+    }
+
+    #[test]
+    fn the_bound_on_labels_holds_for_all_workers_together_and_per_router() {
+        let now = Instant::now();
+        let table = table(2, now);
+        let (one, two) = (WorkerMetrics::new(Arc::clone(&table)), WorkerMetrics::new(table));
+        let (out, inner) = (Arc::from("out"), Arc::from("in"));
+
+        once(&one.service(&out, &path("/svc/a")));
+        once(&two.service(&out, &path("/svc/b")));
+        once(&one.service(&out, &path("/svc/c")));
+        once(&two.service(&out, &path("/svc/d")));
+        once(&two.service(&out, &path("/svc/a")));
+        once(&two.service(&inner, &path("/svc/c")));
+
+        let report = scrape(&[&one, &two], now);
+        assert_eq!(successes(&report, "/svc/a"), Some(2));
+        assert_eq!(successes(&report, "/svc/b"), Some(1));
+        assert_eq!(successes(&report, "other"), Some(2));
+        assert_eq!(report.services.iter().count(), 4);
+        assert_eq!(report.services.get("in", "/svc/c").map(|counts| counts.success), Some(1));
+    }
+
+    #[test]
+    fn names_that_never_bound_share_other() {
+        let now = Instant::now();
+        let worker = WorkerMetrics::new(table(2, now));
+        worker.unbound(&Arc::from("out")).finished(Class::Failure, Duration::ZERO);
+        let report = worker.report_at(now);
+        assert_eq!(report.services.get("out", "other").map(|counts| counts.failure), Some(1));
+    }
+
+    #[test]
+    fn an_idle_label_ends_on_all_workers_at_once() {
+        let start = Instant::now();
+        let table = table(10, start);
+        let (one, two) = (WorkerMetrics::new(Arc::clone(&table)), WorkerMetrics::new(table));
+        let out = Arc::from("out");
+        once(&one.service(&out, &path("/svc/idle")));
+        once(&two.service(&out, &path("/svc/idle")));
+        let held = one.service(&out, &path("/svc/held"));
+        scrape(&[&one, &two], start);
+
+        // Only worker two goes on using it: it stays whole.
+        let later = start + IDLE;
+        once(&two.service(&out, &path("/svc/idle")));
+        assert_eq!(successes(&scrape(&[&one, &two], later), "/svc/idle"), Some(3));
+
+        let times = [later + IDLE, later + IDLE * 2, later + IDLE * 3, later + IDLE * 4];
+        let seen = times.map(|now| successes(&scrape(&[&one, &two], now), "/svc/idle"));
+        let ended = seen.iter().position(Option::is_none).expect("it ends");
+        assert!(seen.iter().take(ended).all(|count| *count == Some(3)), "never a part of it: {seen:?}");
+        assert!(seen.iter().skip(ended).all(Option::is_none));
+        assert_eq!(successes(&scrape(&[&one, &two], later + IDLE * 9), "/svc/held"), Some(0), "a handle is held");
+        drop(held);
+    }
+
+    #[test]
+    fn a_label_that_comes_back_counts_from_zero() {
+        let start = Instant::now();
+        let worker = WorkerMetrics::new(table(10, start));
+        once(&service_at(&worker, "/svc/a", start));
+        for times in 0..4 {
+            worker.report_at(start + IDLE * times);
+        }
+
+        once(&service_at(&worker, "/svc/a", start + IDLE * 3));
+
+        assert_eq!(successes(&worker.report_at(start + IDLE * 4), "/svc/a"), Some(1));
+    }
+
+    #[test]
+    fn a_handle_given_out_just_as_its_label_ends_goes_on_counting() {
+        let start = Instant::now();
+        let worker = WorkerMetrics::new(table(10, start));
+        let held = service_at(&worker, "/svc/a", start);
+        let entry = |worker: &WorkerMetrics| {
+            let routers = worker.services.routers.borrow();
+            Arc::clone(&routers.get("out").unwrap().named.get("/svc/a").unwrap().label)
+        };
+        worker.table.reported(worker.worker, start + IDLE * 2);
+        worker.table.sweep();
+        assert!(entry(&worker).is_retired());
+
+        once(&held);
+
+        assert_eq!(successes(&worker.report_at(start + IDLE * 2), "/svc/a"), Some(1));
+        assert!(!entry(&worker).is_retired());
+    }
+
+    #[test]
+    fn idle_labels_make_room_for_new_ones() {
+        let start = Instant::now();
+        let worker = WorkerMetrics::new(table(1, start));
+        once(&service_at(&worker, "/svc/a", start));
+        for times in 0..3 {
+            worker.report_at(start + IDLE * times);
+        }
+        once(&service_at(&worker, "/svc/b", start + IDLE * 2));
+        let report = worker.report_at(start + IDLE * 3);
+        assert_eq!((successes(&report, "/svc/a"), successes(&report, "/svc/b")), (None, Some(1)));
+    }
+
+    #[test]
+    fn a_worker_that_ended_does_not_keep_labels() {
+        let start = Instant::now();
+        let table = table(10, start);
+        let gone = WorkerMetrics::new(Arc::clone(&table));
+        let worker = WorkerMetrics::new(table);
+        drop(gone);
+        once(&worker.service(&Arc::from("out"), &path("/svc/a")));
+        for times in 0..3 {
+            worker.report_at(start + IDLE * times);
+        }
+        assert_eq!(successes(&worker.report_at(start + IDLE * 3), "/svc/a"), None);
     }
 }

@@ -56,6 +56,12 @@ pub struct Series<C> {
     counts: C,
 }
 
+impl<C> Series<C> {
+    fn is_live(&self) -> bool {
+        self.label.as_ref().is_none_or(|label| !label.is_retired())
+    }
+}
+
 /// All counts of one kind, sorted by key.
 #[derive(Clone, Debug)]
 pub struct Family<C> {
@@ -71,14 +77,13 @@ impl<C> Default for Family<C> {
 impl<C> Family<C> {
     /// What is still in use, sorted by router and name.
     pub fn iter(&self) -> impl Iterator<Item = (&SeriesKey, &C)> {
-        let live =
-            self.series.iter().filter(|(_, series)| !series.label.as_ref().is_some_and(|label| label.is_retired()));
-        live.map(|(key, series)| (key, &series.counts))
+        self.series.iter().filter(|(_, series)| series.is_live()).map(|(key, series)| (key, &series.counts))
     }
 
     /// The counts under one key.
     pub fn get(&self, router: &str, name: &str) -> Option<&C> {
-        self.iter().find(|(key, _)| &*key.router == router && &*key.name == name).map(|(_, counts)| counts)
+        let key = SeriesKey { router: Arc::from(router), name: Arc::from(name) };
+        self.series.get(&key).filter(|series| series.is_live()).map(|series| &series.counts)
     }
 }
 
@@ -93,10 +98,8 @@ impl<C: Counts> Family<C> {
         for (key, series) in other.series {
             match self.series.get_mut(&key) {
                 // One that was given up and then used again: the new one counts from zero on.
-                Some(mine) if mine.label.as_ref().is_some_and(|label| label.is_retired()) => *mine = series,
-                Some(mine) if series.label.as_ref().is_none_or(|label| !label.is_retired()) => {
-                    mine.counts.merge(&series.counts);
-                }
+                Some(mine) if !mine.is_live() => *mine = series,
+                Some(mine) if series.is_live() => mine.counts.merge(&series.counts),
                 Some(_) => {}
                 None => {
                     self.series.insert(key, series);
