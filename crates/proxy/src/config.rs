@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use waypost_naming::{Finding, Place, Severity, Source, Span};
+use waypost_naming::{Finding, Place, Source, Span};
 use waypost_routing::NamerConfig;
 
 use self::raw::{Item, Reader, Section};
 use self::router::{Seen, Shared};
+use self::units::show_size;
 use crate::tls::Materials;
 
 mod client;
@@ -44,11 +45,9 @@ mod values;
 
 pub use self::client::{ClientPolicies, ClientPolicy, Pool, Protocol};
 pub use self::defaults::{Documented, documented};
-pub use self::dtab::read_dtab_file;
 pub use self::router::RouterConfig;
 pub use self::server::{ContextFrom, OverrideSource, Overrides, ServerConfig, ServerTls};
 pub use self::service::{Budget, Classifier, Retries, ServicePolicies, ServicePolicy};
-pub use self::units::{show_duration, show_size};
 
 /// A value and the place that set it: what `explain` shows beside each policy value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -238,11 +237,6 @@ fn describe(error: &io::Error) -> String {
     ];
     let named = known.iter().find(|(kind, _)| *kind == error.kind());
     named.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
-}
-
-/// Whether one of `findings` makes a configuration unusable.
-pub fn any_error(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| matches!(finding.severity, Severity::Error))
 }
 
 const MOST_BYTES: u64 = 10 << 20;

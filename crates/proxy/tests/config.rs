@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 use waypost::config::{Config, Documented, Loaded, documented};
 use waypost::tls::mint;
@@ -166,6 +167,26 @@ fn tens_of_thousands_of_rules_are_read_and_looked_through() {
 
     assert_eq!(loaded.config.routers[0].dtab.len(), 20_000);
     assert_eq!(loaded.warnings.len(), 40_000, "neither namer is there");
+}
+
+proptest! {
+    /// Whatever becomes of a good file, it is read or refused, and each finding is somewhere in it.
+    #[test]
+    fn no_text_is_too_broken_to_be_told_so(
+        which in 0_usize..1_000, cut in 0_usize..4_000, length in 0_usize..6, more in "[a-z\\[\\]{}=\"'\\\\#/$~!*&|;:0-9\n\u{e9}\0 ]{0,6}"
+    ) {
+        let (documentation, ..) = documentation();
+        let blocks = blocks(&documentation);
+        let block = blocks[which % blocks.len()];
+        let start = block.floor_char_boundary(cut % block.len());
+        let end = block.ceil_char_boundary(start + length);
+        let text = format!("{}{more}{}", &block[..start], &block[end..]);
+        let findings = load(&text).map_or_else(|findings| findings, |loaded| loaded.warnings);
+        for finding in &findings {
+            let (name, line, _) = finding.place().unwrap();
+            prop_assert!(name == "waypost.toml" && line <= text.lines().count() + 1, "{}", finding.render(false));
+        }
+    }
 }
 
 /// The rows of the tables in docs/configuration.md whose header has a default: key, default, bounds.

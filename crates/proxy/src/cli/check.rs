@@ -1,11 +1,11 @@
 //! `waypost check CONFIG`: everything that is wrong or surely not meant, without serving anything.
 
-use std::io::{IsTerminal, stderr};
 use std::path::Path;
 
 use waypost_naming::{Finding, Severity};
 use waypost_routing::NamerSet;
 
+use super::{FAILED, USAGE, print};
 use crate::config::{Config, RouterConfig};
 
 /// Reads the configuration at `path` with all that it names, prints each finding to stderr and one line to stdout.
@@ -20,26 +20,18 @@ pub fn check(path: &Path, deny_warnings: bool) -> u8 {
         }
         Err(findings) => (None, findings),
     };
-    print_findings(&findings);
+    print::findings(findings.get(..MOST_SHOWN).unwrap_or(&findings));
+    if let Some(more @ 1..) = findings.len().checked_sub(MOST_SHOWN) {
+        anstream::eprintln!("and {more} more");
+    }
     let warnings = findings.iter().filter(|finding| matches!(finding.severity, Severity::Warning)).count();
     let errors = findings.len() - warnings;
     let what = config.as_ref().map_or_else(|| "not usable".to_owned(), |config| summary(&config.routers));
-    anstream::println!("{}: {what}{}", path.display(), counts(errors, warnings));
+    let printed = print::out(&format!("{}: {what}{}\n", path.display(), counts(errors, warnings)));
     match (errors, warnings) {
-        (1.., _) => 2,
-        (0, 1..) if deny_warnings => 1,
-        (0, _) => 0,
-    }
-}
-
-/// Prints findings to stderr, with colours where somebody looks and wants them.
-pub fn print_findings(findings: &[Finding]) {
-    let color = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    for finding in findings.iter().take(MOST_SHOWN) {
-        anstream::eprintln!("{}\n", finding.render(color));
-    }
-    if let Some(more @ 1..) = findings.len().checked_sub(MOST_SHOWN) {
-        anstream::eprintln!("and {more} more findings\n");
+        (1.., _) => USAGE,
+        (0, 1..) if deny_warnings => FAILED,
+        (0, _) => printed,
     }
 }
 
@@ -68,5 +60,5 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-/// Nobody reads further, and each one shows its lines.
+/// Nobody reads further, and drawing each takes a look at the whole file.
 const MOST_SHOWN: usize = 200;

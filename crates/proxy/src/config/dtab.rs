@@ -69,16 +69,6 @@ impl Rules {
     }
 }
 
-/// Reads the rules of a `dtab_file`; its places name the file as `path` does.
-///
-/// # Errors
-/// What is wrong with the file or with each of its rules.
-pub fn read_dtab_file(path: &Path) -> Result<Dtab, Vec<Finding>> {
-    let text = read_bounded(path)
-        .map_err(|error| vec![Finding::error("unreadable-file", format!("{}: {error}", path.display()))])?;
-    parse_file(path, text).map(|(dtab, _)| dtab)
-}
-
 fn parse_file(path: &Path, text: String) -> Result<(Dtab, Arc<Source>), Vec<Finding>> {
     let source = Arc::new(Source { name: path.display().to_string(), text });
     let file: Arc<str> = source.name.as_str().into();

@@ -36,7 +36,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, UnitError> {
 }
 
 /// The duration in the largest unit that needs no fraction; what [`parse_duration`] reads back.
-pub fn show_duration(duration: Duration) -> String {
+pub(super) fn show_duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
         if milliseconds != 0 && milliseconds.is_multiple_of(length) {
@@ -47,7 +47,7 @@ pub fn show_duration(duration: Duration) -> String {
 }
 
 /// The size in the largest unit that needs no fraction; what [`parse_size`] reads back.
-pub fn show_size(bytes: u64) -> String {
+pub(super) fn show_size(bytes: u64) -> String {
     let fitting = SIZES.iter().rev().find(|(_, factor)| bytes != 0 && bytes.is_multiple_of(*factor));
     let (unit, factor) = fitting.copied().unwrap_or(("B", 1));
     format!("{}{unit}", bytes / factor)
