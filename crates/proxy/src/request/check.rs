@@ -185,7 +185,7 @@ fn to_origin_form(uri: &mut Uri) {
     }
     *uri = match uri.path_and_query() {
         Some(path) if path.as_str().starts_with('?') => {
-            PathAndQuery::try_from(format!("/{path}")).map_or_else(|_| Uri::from_static("/"), Uri::from)
+            PathAndQuery::try_from(format!("/{}", path.as_str())).map_or_else(|_| Uri::from_static("/"), Uri::from)
         }
         Some(path) => Uri::from(path.clone()),
         None => Uri::from_static("/"),
