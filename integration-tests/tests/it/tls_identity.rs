@@ -330,6 +330,29 @@ async fn client_certificate_is_shown_where_it_is_demanded() {
     assert_eq!(origin.requests(), 1);
 }
 
+#[tokio::test]
+async fn refused_client_certificate_is_told_in_either_protocol() {
+    let ca = Ca::new();
+    for alpn in [&["http/1.1"][..], &["h2"]] {
+        let side = ServerSide::new(&ca.issue(&["users.example.com"])).demands(&ca).alpn(alpn);
+        let origin = Origin::named("users").tls(side).negotiated().start().await;
+        let proxy = trusting(&ca)
+            .client("accrual = { kind = \"none\" }")
+            .client_at("/#/fs/users", &static_tls("users.example.com"))
+            .endpoint("users", origin.addr())
+            .start()
+            .await;
+        // The refusal may come before or after the request was written: each time it is told as what it is.
+        for round in 0..30 {
+            let answer = proxy.get("users", "/").await.is(502);
+            assert!(answer.word().starts_with("tls_"), "{alpn:?}, round {round}: {answer:?}");
+        }
+        assert_eq!(origin.requests(), 0);
+        let refused = [("client", "/#/fs/users"), ("outcome", "client_cert_refused")];
+        assert!(proxy.metrics().await.sum("waypost_client_tls_handshakes_total", &refused) >= 1.0);
+    }
+}
+
 /// A server that verifies client certificates, in front of a clear-text origin.
 fn serving(ca: &Ca, keys: &str) -> Spec {
     let tls = format!("tls = {{ cert = \"web.pem\", key = \"web.key\", client_ca = \"ca.pem\"{keys} }}");
