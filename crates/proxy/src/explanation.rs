@@ -303,16 +303,18 @@ impl Explanation {
 
     fn decided(mut self, router: &Router, plan: &Plan) -> Self {
         let decision = &plan.decision;
+        let logical = &decision.logical;
         self.service = policy::service(&plan.service);
         let leaves = decision.leaves.iter().zip(&plan.clients);
-        self.leaves = leaves.clone().map(|(leaf, client)| explained_leaf(router, leaf, client)).collect();
+        self.leaves = leaves.clone().map(|(leaf, client)| explained_leaf(router, (logical, leaf), client)).collect();
         if let Some((outcome, word, message)) = undecided(decision) {
             return self.refused(outcome, word, message);
         }
         let shared: f64 = decision.leaves.iter().map(|leaf| leaf.share).sum();
         // Shares are products of quotients: what is missing to 1 by rounding is no empty member.
         self.empty_share = if shared < 1.0 - 1e-9 { 1.0 - shared } else { 0.0 };
-        let mut refusals = leaves.filter(|(leaf, _)| leaf.share > 0.0).map(|(leaf, client)| refusal(leaf, client));
+        let mut refusals =
+            leaves.filter(|(leaf, _)| leaf.share > 0.0).map(|(leaf, client)| refusal(logical, leaf, client));
         // One leaf that takes requests is enough; the others say on their own why they don't.
         let first = refusals.next().flatten();
         let Some((outcome, word, message)) = first.filter(|_| refusals.all(|refusal| refusal.is_some())) else {
@@ -325,7 +327,7 @@ impl Explanation {
     }
 }
 
-fn explained_leaf(router: &Router, leaf: &Leaf, client: &ClientPolicy) -> ExplainedLeaf {
+fn explained_leaf(router: &Router, (logical, leaf): (&Path, &Leaf), client: &ClientPolicy) -> ExplainedLeaf {
     let addresses = leaf.addresses.snapshot();
     let state = |addr| {
         let health = router.health.known(&router.config.label, &leaf.bound, addr);
@@ -343,7 +345,7 @@ fn explained_leaf(router: &Router, leaf: &Leaf, client: &ClientPolicy) -> Explai
         endpoints: addresses.endpoints().iter().map(endpoint).collect(),
         client: policy::client(client),
         tls: tls_json(client),
-        error: refusal(leaf, client).map(|(_, _, message)| message),
+        error: refusal(logical, leaf, client).map(|(_, _, message)| message),
     }
 }
 
@@ -365,19 +367,23 @@ fn undecided(decision: &Decision) -> Option<(Outcome, Word, String)> {
 }
 
 /// Why requests that draw this leaf get no connection.
-fn refusal(leaf: &Leaf, client: &ClientPolicy) -> Option<(Outcome, Word, String)> {
+fn refusal(logical: &Path, leaf: &Leaf, client: &ClientPolicy) -> Option<(Outcome, Word, String)> {
     if let Err(no_identity) = &client.tls.value {
         return Some((Outcome::TlsRefused, Word::TlsStrict, no_identity.to_string()));
     }
     let bound = &leaf.bound;
-    let none = |why: String| Some((Outcome::NoEndpoints, Word::NoEndpoints, why));
+    let none = |why: &str| {
+        let message = format!("{logical}: bound to {bound}, which has no endpoints{why}");
+        Some((Outcome::NoEndpoints, Word::NoEndpoints, message))
+    };
     match &*leaf.addresses.snapshot() {
-        Addresses::Bound(endpoints) if endpoints.is_empty() => none(format!("{bound} has no endpoints")),
+        Addresses::Bound(endpoints) if endpoints.is_empty() => none(""),
         Addresses::Bound(_) => None,
-        Addresses::Neg => none(format!("{bound} has no endpoints: discovery knows no such name")),
-        Addresses::Failed(why) => none(format!("{bound} has no endpoints: {why}")),
+        Addresses::Neg => none(": discovery knows no such name"),
+        Addresses::Failed(why) => none(&format!(": {why}")),
         Addresses::Pending => {
-            Some((Outcome::Pending, Word::BindingTimeout, format!("discovery has not answered for {bound} yet")))
+            let message = format!("{logical}: discovery has not answered for {bound} yet");
+            Some((Outcome::Pending, Word::BindingTimeout, message))
         }
     }
 }

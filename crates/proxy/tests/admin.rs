@@ -336,6 +336,19 @@ async fn an_unknown_router_or_path_is_a_404_that_says_what_there_is() {
 }
 
 #[tokio::test]
+async fn the_documentation_names_each_endpoint() {
+    let lab = Lab::start().await;
+    let listed = lab.get("/nowhere").await.body;
+    let endpoints: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let endpoints = endpoints.into_iter().filter(|word| word.starts_with('/'));
+    let documentation = include_str!("../../../docs/admin.md");
+    assert!(endpoints.clone().count() > 10, "{listed}");
+    for path in endpoints {
+        assert!(documentation.contains(&format!("| `{path}` |")), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_delegator_answers_get_and_post() {
     let lab = Lab::start().await;
     let leaf = |tree: &Value| (tree["delegate"]["bound"]["id"].clone(), tree["delegate"]["bound"]["path"].clone());

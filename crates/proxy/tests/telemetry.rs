@@ -1,6 +1,7 @@
 //! What Prometheus reads.
 #![expect(clippy::unwrap_used, reason = "a broken assumption ends the test")]
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -251,4 +252,23 @@ fn the_process_is_seen() {
     assert!(process.start_seconds.unwrap() > 1_600_000_000.0);
     assert!(process.threads.unwrap() >= 1);
     assert!(process.cpu_seconds.is_some() && process.virtual_bytes.is_some());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_documentation_names_each_metric_and_no_other() {
+    let documentation = include_str!("../../../docs/admin.md");
+    let process = Process::look();
+    let clients = [client("/#/lab/users", &["alive"])];
+    let control = ControlMetrics::default();
+    let scrape = Scrape { metrics: &metrics(), clients: &clients, control: &control, process: &process };
+    let text = render(&scrape, Format::Text);
+    let shown: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let documented: BTreeSet<&str> = documentation
+        .split('`')
+        .filter(|word| word.starts_with("waypost_") || word.starts_with("process_"))
+        .filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .collect();
+    assert_eq!(documented, shown);
 }

@@ -59,11 +59,6 @@ impl WorkerMetrics {
         self.services.find(&self.table, router, &logical.to_string(), Instant::now())
     }
 
-    /// The counters of all logical paths that have not bound: anybody can make such names up, so they share `other`.
-    pub fn unbound(&self, router: &Arc<str>) -> Rc<ServiceMetrics> {
-        self.services.other(router)
-    }
-
     /// The counters of a bound path.
     pub fn client(&self, router: &Arc<str>, bound: &Path) -> Rc<ClientMetrics> {
         self.clients.find(&self.table, router, &bound.to_string(), Instant::now())
@@ -131,11 +126,6 @@ struct Entry<M> {
 impl<M: Metrics> Register<M> {
     fn new(kind: Kind) -> Self {
         Self { kind, routers: RefCell::default() }
-    }
-
-    fn other(&self, router: &Arc<str>) -> Rc<M> {
-        let mut routers = self.routers.borrow_mut();
-        Rc::clone(routers.entry(Arc::clone(router)).or_default().other.get_or_insert_default())
     }
 
     fn find(&self, table: &LabelTable, router: &Arc<str>, name: &str, now: Instant) -> Rc<M> {
@@ -244,15 +234,6 @@ mod tests {
         assert_eq!(successes(&report, "other"), Some(2));
         assert_eq!(report.services.iter().count(), 4);
         assert_eq!(report.services.get("in", "/svc/c").map(|counts| counts.success), Some(1));
-    }
-
-    #[test]
-    fn names_that_never_bound_share_other() {
-        let now = Instant::now();
-        let worker = WorkerMetrics::new(table(2, now));
-        worker.unbound(&Arc::from("out")).finished(Class::Failure, Duration::ZERO);
-        let report = worker.report_at(now);
-        assert_eq!(report.services.get("out", "other").map(|counts| counts.failure), Some(1));
     }
 
     #[test]
