@@ -74,7 +74,8 @@ impl Watched {
                 Kind::Config => changes.config = true,
                 Kind::Tls => changes.tls = true,
                 Kind::Dtab => {
-                    changes.dtabs.extend(std::fs::read_to_string(&file.path).ok().map(|text| (file.path.clone(), text)))
+                    let text = std::fs::read_to_string(&file.path).ok();
+                    changes.dtabs.extend(text.map(|text| (file.path.clone(), text)));
                 }
             }
         }

@@ -51,9 +51,6 @@ impl Ports {
     const fn caller(self) -> u16 {
         self.base
     }
-    const fn callee(self, service: usize) -> u16 {
-        self.base + if service == 0 { 1 } else { 2 }
-    }
     const fn service(self, service: usize) -> u16 {
         self.base + if service == 0 { 3 } else { 4 }
     }
@@ -135,82 +132,16 @@ fn certificates(dir: &Path) -> Result<(), DemoError> {
     Ok(())
 }
 
+/// `demo/demo.toml` with its ports moved from 4140 and those after it to where this demo has them.
 fn configuration(ports: Ports) -> String {
-    let caller = format!(
-        r#"# Written by `waypost demo`; everything here is what a configuration by hand would have.
-[admin]
-port = {admin}
-
-# Where the routers beside the services are. `payments` is a mistake on purpose: it leads to the router of `billing`,
-# whose certificate is genuine, but is not the one of payments.
-[[namers]]
-kind = "static"
-prefix = "routers"
-[namers.services]
-users = ["127.0.0.1:{users}"]
-billing = ["127.0.0.1:{billing}"]
-payments = ["127.0.0.1:{billing}"]
-
-# Where the services themselves are, each beside its router.
-[[namers]]
-kind = "static"
-prefix = "apps"
-[namers.services]
-users = ["127.0.0.1:{users_app}"]
-billing = ["127.0.0.1:{billing_app}"]
-
-[[routers]]
-label = "caller"
-dtab = """
-/svc => /#/routers ;
-"""
-[[routers.servers]]
-port = {caller}
-[[routers.client.configs]]
-prefix = "/#/routers/{{service}}"
-tls = {{ kind = "static", common_name = "{{service}}.{DOMAIN}", trust = ["certs/ca.pem"], client_auth = {{ cert = "certs/caller.{DOMAIN}.pem", key = "certs/caller.{DOMAIN}.key" }} }}
-
-# As above, but it shows no certificate of its own: the services' routers do not let it in.
-[[routers]]
-label = "stranger"
-dtab = """
-/svc => /#/routers ;
-"""
-[[routers.servers]]
-port = {stranger}
-[[routers.client.configs]]
-prefix = "/#/routers/{{service}}"
-tls = {{ kind = "static", common_name = "{{service}}.{DOMAIN}", trust = ["certs/ca.pem"] }}
-"#,
-        admin = ports.admin(),
-        users = ports.callee(0),
-        billing = ports.callee(1),
-        users_app = ports.service(0),
-        billing_app = ports.service(1),
-        caller = ports.caller(),
-        stranger = ports.stranger(),
-    );
-    let callees = SERVICES.into_iter().enumerate().map(|(index, name)| {
-        format!(
-            r#"
-[[routers]]
-label = "{name}"
-dtab = """
-/svc => /#/apps ;
-"""
-[[routers.servers]]
-port = {port}
-[routers.servers.tls]
-cert = "certs/{name}.{DOMAIN}.pem"
-key = "certs/{name}.{DOMAIN}.key"
-client_ca = "certs/ca.pem"
-[routers.client]
-protocol = "http1"
-"#,
-            port = ports.callee(index),
-        )
-    });
-    std::iter::once(caller).chain(callees).collect()
+    let mut parts = include_str!("demo/demo.toml").split("414");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digit, rest) = part.split_at(1);
+        text.push_str(&(ports.base + digit.parse::<u16>().unwrap_or(0)).to_string());
+        text.push_str(rest);
+    }
+    text
 }
 
 fn introduction(ports: Ports, config: &Path) -> String {

@@ -47,7 +47,7 @@ mod tests {
     #[tokio::test]
     async fn the_preface_is_told_from_requests_however_it_is_cut() {
         for (sent, http2) in [
-            (&[&PREFACE[..]][..], true),
+            (&[PREFACE][..], true),
             (&[&PREFACE[..3], &PREFACE[3..]], true),
             (&[b"GET / HTTP/1.1\r\n"], false),
             (&[b"P", b"OST / HTTP/1.1\r\n"], false),

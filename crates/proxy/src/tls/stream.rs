@@ -17,6 +17,8 @@ use super::failure::TlsFailure;
 pub struct ClientStream<S> {
     tls: TlsStream<S>,
     refusal: Refusal,
+    /// A read has ended, one way or another.
+    heard: bool,
 }
 
 /// What TLS itself had against a connection after its handshake; survives the stream.
@@ -53,7 +55,7 @@ impl Refusal {
 
 impl<S> ClientStream<S> {
     pub(super) fn new(tls: TlsStream<S>, refusal: Refusal) -> Self {
-        Self { tls, refusal }
+        Self { tls, refusal, heard: false }
     }
 
     /// The stream below and the state of TLS.
@@ -62,17 +64,35 @@ impl<S> ClientStream<S> {
     }
 }
 
+impl<S> ClientStream<S> {
+    /// A peer that refused us has closed behind its alert, and a write may notice that before a read has the alert. So
+    /// as long as nothing was read, a write to a peer that is gone counts as done: the read that follows says why.
+    fn written<T>(&self, outcome: io::Result<T>, done: T) -> Poll<io::Result<T>> {
+        match outcome {
+            Err(error) if !self.heard && is_gone(&error) => Poll::Ready(Ok(done)),
+            outcome => self.refusal.watch(outcome),
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe || error.kind() == io::ErrorKind::ConnectionReset
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.refusal.watch(ready!(Pin::new(&mut this.tls).poll_read(cx, buf)))
+        let outcome = ready!(Pin::new(&mut this.tls).poll_read(cx, buf));
+        this.heard = true;
+        this.refusal.watch(outcome)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.refusal.watch(ready!(Pin::new(&mut this.tls).poll_write(cx, buf)))
+        let outcome = ready!(Pin::new(&mut this.tls).poll_write(cx, buf));
+        this.written(outcome, buf.len())
     }
 
     fn poll_write_vectored(
@@ -81,7 +101,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.refusal.watch(ready!(Pin::new(&mut this.tls).poll_write_vectored(cx, bufs)))
+        let outcome = ready!(Pin::new(&mut this.tls).poll_write_vectored(cx, bufs));
+        this.written(outcome, bufs.iter().map(|buf| buf.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -90,7 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.refusal.watch(ready!(Pin::new(&mut this.tls).poll_flush(cx)))
+        let outcome = ready!(Pin::new(&mut this.tls).poll_flush(cx));
+        this.written(outcome, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -34,23 +34,40 @@ pub(super) async fn check(ports: Ports) -> u8 {
             "HTTP/1.1 to users, through both routers; the service is told who asked",
             reaches(http1(ports.caller(), "users", "/hello").await, "users"),
         ),
-        ("HTTP/2 to billing, through both routers", reaches(http2(ports.caller(), "billing", "/invoices").await, "billing")),
+        (
+            "HTTP/2 to billing, through both routers",
+            reaches(http2(ports.caller(), "billing", "/invoices").await, "billing"),
+        ),
         (
             "the connection to users was made for its own certificate only",
             certificate(http1(ports.admin(), &format!("127.0.0.1:{}", ports.admin()), "/clients.json").await),
         ),
         (
             "payments leads to billing's router, whose certificate is not the one of payments: refused",
-            refused(http1(ports.caller(), "payments", "/").await, "tls_name", &["/#/routers/payments", "payments.", "billing."]),
+            refused(
+                http1(ports.caller(), "payments", "/").await,
+                "tls_name",
+                &["/#/routers/payments", "payments.", "billing."],
+            ),
         ),
-        ("nobody leads nowhere: refused", refused(http1(ports.caller(), "nobody", "/").await, "negative", &["/svc/nobody"])),
+        (
+            "nobody leads nowhere: refused",
+            refused(http1(ports.caller(), "nobody", "/").await, "negative", &["/svc/nobody"]),
+        ),
         (
             "a caller without a certificate is not let in",
             refused(http1(ports.stranger(), "users", "/").await, "tls_other", &["/#/routers/users", "certificate"]),
         ),
         (
             "explain says beforehand whose certificate will be demanded",
-            explained(http1(ports.admin(), &format!("127.0.0.1:{}", ports.admin()), "/explain.json?router=caller&url=http://users/").await),
+            explained(
+                http1(
+                    ports.admin(),
+                    &format!("127.0.0.1:{}", ports.admin()),
+                    "/explain.json?router=caller&url=http://users/",
+                )
+                .await,
+            ),
         ),
     ];
     let mut code = OK;
@@ -95,7 +112,8 @@ fn certificate(answer: Result<Answer, String>) -> Result<String, String> {
     let json: serde_json::Value = serde_json::from_str(&answer?.text).map_err(|error| error.to_string())?;
     let clients = json.get("clients").and_then(|clients| clients.as_array()).ok_or("no clients")?;
     let users = clients.iter().find(|client| client.get("bound").is_some_and(|bound| bound == "/#/routers/users"));
-    let names = users.and_then(|users| users.pointer("/endpoints/0/certificate/names")).ok_or("no certificate was seen")?;
+    let names =
+        users.and_then(|users| users.pointer("/endpoints/0/certificate/names")).ok_or("no certificate was seen")?;
     if *names != serde_json::json!([wanted]) {
         return Err(format!("it names {names}"));
     }
@@ -117,13 +135,18 @@ async fn http1(port: u16, host: &str, path: &str) -> Result<Answer, String> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(|error| error.to_string())?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        let request = Request::get(path).header("host", host).body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+        let request =
+            Request::get(path).header("host", host).body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
         let exchange = async {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
             drop(sender);
-            Ok(Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&body).into_owned() })
+            Ok(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                text: String::from_utf8_lossy(&body).into_owned(),
+            })
         };
         let (answer, _ended) = tokio::join!(exchange, connection);
         answer
@@ -146,7 +169,11 @@ async fn http2(port: u16, host: &str, path: &str) -> Result<Answer, String> {
                 drop(body.flow_control().release_capacity(data.len()));
                 text.extend_from_slice(&data);
             }
-            Ok(Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&text).into_owned() })
+            Ok(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                text: String::from_utf8_lossy(&text).into_owned(),
+            })
         };
         // The connection ends when the exchange has dropped its sender.
         let (answer, _ended) = tokio::join!(exchange, connection);

@@ -30,7 +30,8 @@ pub(super) async fn serve(name: &'static str, listener: TcpListener, stop: Cance
 }
 
 fn answer(name: &str, request: &Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
-    let mut text = format!("service: {name}\nrequest: {} {} {:?}\n", request.method(), request.uri(), request.version());
+    let mut text =
+        format!("service: {name}\nrequest: {} {} {:?}\n", request.method(), request.uri(), request.version());
     for (header, value) in request.headers() {
         text.push_str(&format!("{header}: {}\n", String::from_utf8_lossy(value.as_bytes())));
     }
