@@ -212,6 +212,7 @@ async fn answer_before_the_end_of_the_request_is_passed_on() {
 }
 
 #[tokio::test]
+#[ignore = "upgrades are refused by this version"]
 async fn websocket_becomes_a_tunnel() {
     let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
     let origin = Origin::that(Behaviour::Raw(vec![Step::send(switch), Step::Tunnel])).await;
