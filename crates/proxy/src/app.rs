@@ -23,6 +23,7 @@ use waypost_routing::{DtabCell, Generation, HealthRegistry, NamerSet};
 
 use self::control::Control;
 use self::files::Watched;
+use crate::cause::chain;
 use crate::config::{Config, Loaded};
 use crate::plan::{Router, Snapshot};
 use crate::server::listener::Listener;
@@ -313,7 +314,8 @@ fn keep_tickets(config: &mut Config, before: &Config) {
     let servers = |config: &Config| config.routers.iter().flat_map(|router| router.servers.clone()).collect::<Vec<_>>();
     let before = servers(before);
     for server in config.routers.iter_mut().flat_map(|router| &mut router.servers) {
-        let older = before.iter().find(|older| older.address() == server.address()).and_then(|older| older.tls.as_ref());
+        let older =
+            before.iter().find(|older| older.address() == server.address()).and_then(|older| older.tls.as_ref());
         if let (Some(tls), Some(older)) = (&mut server.tls, older) {
             tls.material = Arc::new((*tls.material).clone().keep_tickets_of(&older.material));
         }
@@ -378,18 +380,6 @@ async fn first_answers(namers: &NamerSet, generation: &Generation) {
 
 fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 const RELOADS: usize = 4;

@@ -11,7 +11,7 @@ use http::header::HOST;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use waypost_naming::{DelegateError, Dtab, Path, PathBuffer, Place};
+use waypost_naming::{Dtab, Path, PathBuffer, Place};
 use waypost_routing::{Addresses, Decision, DtabCell, HealthRegistry, Leaf, NamerSet};
 
 use crate::config::{ClientPolicy, Config, RouterConfig};
@@ -352,16 +352,14 @@ fn explained_leaf(router: &Router, (logical, leaf): (&Path, &Leaf), client: &Cli
 /// Why delegation gave no leaf to send to.
 fn undecided(decision: &Decision) -> Option<(Outcome, Word, String)> {
     use waypost_routing::Outcome as Decided;
-    let (outcome, word) = match &decision.outcome {
-        Decided::Bound => return None,
-        Decided::Negative => (Outcome::Negative, Word::Negative),
-        Decided::Failed => (Outcome::Failed, Word::Failed),
-        Decided::Empty => (Outcome::Empty, Word::Empty),
-        Decided::Pending => (Outcome::Pending, Word::BindingTimeout),
-        Decided::Error(DelegateError::Namer { .. }) => (Outcome::Error, Word::NamerError),
-        Decided::Error(DelegateError::MaxDepth { .. } | DelegateError::MaxLookups { .. }) => {
-            (Outcome::Error, Word::DelegationDepth)
-        }
+    let word = Word::undecided(&decision.outcome)?;
+    let outcome = match &decision.outcome {
+        Decided::Bound => Outcome::Bound,
+        Decided::Negative => Outcome::Negative,
+        Decided::Failed => Outcome::Failed,
+        Decided::Empty => Outcome::Empty,
+        Decided::Pending => Outcome::Pending,
+        Decided::Error(_) => Outcome::Error,
     };
     Some((outcome, word, decision.outcome.message(&decision.logical).unwrap_or_default()))
 }

@@ -6,10 +6,12 @@
 pub mod admin;
 pub mod app;
 pub mod body;
+pub mod cause;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod explanation;
+pub mod gather;
 pub mod plan;
 pub mod policy;
 pub mod process_wide;

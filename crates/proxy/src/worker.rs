@@ -239,7 +239,11 @@ impl Worker {
     fn answer(&self, ask: Ask) {
         // Whoever asked may have given up: then there is nobody to tell.
         let _ = match ask {
-            Ask::Metrics(to) => to.send(self.metrics.report()).is_ok(),
+            Ask::Metrics(to) => {
+                let now = Instant::now();
+                self.routers.borrow().iter().for_each(|router| router.tell(now));
+                to.send(self.metrics.report()).is_ok()
+            }
             Ask::Clients(to) => {
                 to.send(self.routers.borrow().iter().flat_map(|router| router.report()).collect()).is_ok()
             }

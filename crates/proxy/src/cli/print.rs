@@ -23,6 +23,6 @@ pub fn findings(findings: &[Finding]) {
 
 /// An error and its causes; gives the exit code that goes with it.
 pub fn error(error: &dyn Error) -> u8 {
-    anstream::eprintln!("error: {}", crate::app::chain(error));
+    anstream::eprintln!("error: {}", crate::cause::chain(error));
     FAILED
 }

@@ -1,6 +1,5 @@
 //! HTTP/1.1 towards an endpoint, by hyper's connection.
 
-use std::error::Error;
 use std::rc::Rc;
 
 use http::{Request, Version};
@@ -13,6 +12,7 @@ use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
 use crate::body::{BodyError, Incoming, RequestBody};
+use crate::cause::{causes, chain};
 use crate::request::answer::{Failure, Word};
 use crate::telemetry::Wire;
 use crate::tls::Refusal;
@@ -91,28 +91,12 @@ pub async fn send(
 
 /// The request's own body broke off, or was too long: not the endpoint's doing.
 fn callers_fault(error: &hyper::Error) -> Option<Failure> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(body) = error.downcast_ref::<BodyError>() {
-            return Some(match body {
-                BodyError::TooLong { .. } => Failure::new(Word::BodyTooLong, body.to_string()).closing(),
-                BodyError::Http1(_) | BodyError::Http2(_) => Failure::new(Word::BadRequest, body.to_string()).closing(),
-            });
-        }
-        cause = error.source();
-    }
-    None
-}
-
-fn chain(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    let body = causes(error).find_map(|cause| cause.downcast_ref::<BodyError>())?;
+    let word = match body {
+        BodyError::TooLong { .. } => Word::BodyTooLong,
+        BodyError::Http1(_) | BodyError::Http2(_) => Word::BadRequest,
+    };
+    Some(Failure::new(word, body.to_string()).closing())
 }
 
 /// Longest head of a response.

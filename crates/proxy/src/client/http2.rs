@@ -1,6 +1,7 @@
 //! HTTP/2 towards an endpoint, on the `h2` crate: one connection carries many requests.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
 use crate::body::{Http2Body, Incoming, RequestBody, http2 as body_http2};
+use crate::gather::gathered;
 use crate::request::answer::{Failure, Word};
 use crate::telemetry::Wire;
 use crate::tls::Refusal;
@@ -98,6 +100,7 @@ pub async fn open(
     held: Held,
 ) -> Result<Rc<Connection>, Failure> {
     let Connected { stream, received, refusal, .. } = connected;
+    let (stream, drain) = gathered(stream);
     let (sender, mut connection) = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
@@ -125,7 +128,13 @@ pub async fn open(
     worker.spawn(async move {
         let _held = (held, counted);
         // Ends when the peer closes, or when no request and no pool holds a sender any more.
-        if let Err(error) = connection.await {
+        let ended = std::future::poll_fn(|cx| {
+            let polled = Pin::new(&mut connection).poll(cx);
+            // An error of a write shows again at the next read; a peer that takes no more wakes this task.
+            drop(drain.poll_drain(cx));
+            polled
+        });
+        if let Err(error) = ended.await {
             tracing::debug!(%error, "connection to an endpoint ended");
         }
         if let Some(connection) = driven.upgrade() {

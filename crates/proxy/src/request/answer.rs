@@ -1,12 +1,15 @@
 //! The answers that waypost gives itself: one word, one status, one text, for people and for machines.
 //!
 //! A [`Failure`] is built from what was decided and tried, never by looking anything up again. The table of words is
-//! the `match` in [`Word::status`].
+//! the `match` in `Word::row`.
 
 use std::borrow::Cow;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+
+use waypost_naming::DelegateError;
+use waypost_routing::Outcome;
 
 use crate::body::ResponseBody;
 
@@ -76,99 +79,68 @@ pub enum Word {
 }
 
 impl Word {
+    /// The table: the word itself, the status that goes with it, and what a gRPC caller is told (the mapping of HTTP
+    /// statuses in the gRPC specification, with time outs kept apart).
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::Unidentified => ("unidentified", StatusCode::BAD_REQUEST, "13"),
+            Self::BadDtab => ("bad_dtab", StatusCode::BAD_REQUEST, "13"),
+            Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "13"),
+            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "12"),
+            Self::CallDepth => ("call_depth", StatusCode::BAD_REQUEST, "13"),
+            Self::Negative => ("negative", StatusCode::BAD_GATEWAY, "14"),
+            Self::Failed => ("failed", StatusCode::BAD_GATEWAY, "14"),
+            Self::Empty => ("empty", StatusCode::BAD_GATEWAY, "14"),
+            Self::DelegationDepth => ("delegation_depth", StatusCode::BAD_GATEWAY, "14"),
+            Self::NoEndpoints => ("no_endpoints", StatusCode::BAD_GATEWAY, "14"),
+            Self::NamerError => ("namer_error", StatusCode::BAD_GATEWAY, "14"),
+            Self::Connect => ("connect", StatusCode::BAD_GATEWAY, "14"),
+            Self::ConnectTimeout => ("connect_timeout", StatusCode::BAD_GATEWAY, "14"),
+            Self::TlsName => ("tls_name", StatusCode::BAD_GATEWAY, "14"),
+            Self::TlsUntrusted => ("tls_untrusted", StatusCode::BAD_GATEWAY, "14"),
+            Self::TlsExpired => ("tls_expired", StatusCode::BAD_GATEWAY, "14"),
+            Self::TlsRevoked => ("tls_revoked", StatusCode::BAD_GATEWAY, "14"),
+            Self::TlsOther => ("tls_other", StatusCode::BAD_GATEWAY, "14"),
+            Self::TlsStrict => ("tls_strict", StatusCode::BAD_GATEWAY, "14"),
+            Self::BadResponse => ("bad_response", StatusCode::BAD_GATEWAY, "14"),
+            Self::Overloaded => ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "14"),
+            Self::QueueFull => ("queue_full", StatusCode::SERVICE_UNAVAILABLE, "14"),
+            Self::BindingTimeout => ("binding_timeout", StatusCode::SERVICE_UNAVAILABLE, "14"),
+            Self::Timeout => ("timeout", StatusCode::GATEWAY_TIMEOUT, "4"),
+            Self::RequestTimeout => ("request_timeout", StatusCode::REQUEST_TIMEOUT, "4"),
+            Self::BodyTooLong => ("body_too_long", StatusCode::PAYLOAD_TOO_LARGE, "8"),
+            Self::TargetTooLong => ("target_too_long", StatusCode::URI_TOO_LONG, "8"),
+            Self::HeadTooLong => ("head_too_long", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "8"),
+            Self::ExpectationFailed => ("expectation_failed", StatusCode::EXPECTATION_FAILED, "13"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "13"),
+        }
+    }
+
+    /// What delegation came to, where that is nothing to send a request to.
+    pub const fn undecided(outcome: &Outcome) -> Option<Self> {
+        Some(match outcome {
+            Outcome::Bound => return None,
+            Outcome::Negative => Self::Negative,
+            Outcome::Failed => Self::Failed,
+            Outcome::Empty => Self::Empty,
+            Outcome::Pending => Self::BindingTimeout,
+            Outcome::Error(DelegateError::Namer { .. }) => Self::NamerError,
+            Outcome::Error(DelegateError::MaxDepth { .. } | DelegateError::MaxLookups { .. }) => Self::DelegationDepth,
+        })
+    }
+
     /// The word itself.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unidentified => "unidentified",
-            Self::BadDtab => "bad_dtab",
-            Self::BadRequest => "bad_request",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::CallDepth => "call_depth",
-            Self::Negative => "negative",
-            Self::Failed => "failed",
-            Self::Empty => "empty",
-            Self::DelegationDepth => "delegation_depth",
-            Self::NoEndpoints => "no_endpoints",
-            Self::NamerError => "namer_error",
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::TlsName => "tls_name",
-            Self::TlsUntrusted => "tls_untrusted",
-            Self::TlsExpired => "tls_expired",
-            Self::TlsRevoked => "tls_revoked",
-            Self::TlsOther => "tls_other",
-            Self::TlsStrict => "tls_strict",
-            Self::BadResponse => "bad_response",
-            Self::Overloaded => "overloaded",
-            Self::QueueFull => "queue_full",
-            Self::BindingTimeout => "binding_timeout",
-            Self::Timeout => "timeout",
-            Self::RequestTimeout => "request_timeout",
-            Self::BodyTooLong => "body_too_long",
-            Self::TargetTooLong => "target_too_long",
-            Self::HeadTooLong => "head_too_long",
-            Self::ExpectationFailed => "expectation_failed",
-            Self::Internal => "internal",
-        }
+        self.row().0
     }
 
     /// The status that goes with it.
     pub const fn status(self) -> StatusCode {
-        match self {
-            Self::Unidentified | Self::BadDtab | Self::BadRequest | Self::CallDepth => StatusCode::BAD_REQUEST,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Negative
-            | Self::Failed
-            | Self::Empty
-            | Self::DelegationDepth
-            | Self::NoEndpoints
-            | Self::NamerError
-            | Self::Connect
-            | Self::ConnectTimeout
-            | Self::TlsName
-            | Self::TlsUntrusted
-            | Self::TlsExpired
-            | Self::TlsRevoked
-            | Self::TlsOther
-            | Self::TlsStrict
-            | Self::BadResponse => StatusCode::BAD_GATEWAY,
-            Self::Overloaded | Self::QueueFull | Self::BindingTimeout => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        self.row().1
     }
 
-    /// What a gRPC caller is told (the mapping of HTTP statuses in the gRPC specification, with time outs kept apart).
     const fn grpc_status(self) -> &'static str {
-        match self {
-            Self::Unidentified | Self::BadDtab | Self::BadRequest | Self::CallDepth | Self::ExpectationFailed | Self::Internal => "13",
-            Self::Timeout | Self::RequestTimeout => "4",
-            Self::BodyTooLong | Self::TargetTooLong | Self::HeadTooLong => "8",
-            Self::MethodNotAllowed => "12",
-            Self::Negative
-            | Self::Failed
-            | Self::Empty
-            | Self::DelegationDepth
-            | Self::NoEndpoints
-            | Self::NamerError
-            | Self::Connect
-            | Self::ConnectTimeout
-            | Self::TlsName
-            | Self::TlsUntrusted
-            | Self::TlsExpired
-            | Self::TlsRevoked
-            | Self::TlsOther
-            | Self::TlsStrict
-            | Self::BadResponse
-            | Self::Overloaded
-            | Self::QueueFull
-            | Self::BindingTimeout => "14",
-        }
+        self.row().2
     }
 }
 

@@ -123,23 +123,25 @@ impl Route {
         self.budget.deposit(worker, now);
     }
 
+    /// Tells this worker's share of the retries that are left.
+    pub fn tell(&self, workers: usize, now: Instant) {
+        if let Some(metrics) = &self.metrics {
+            #[expect(clippy::cast_precision_loss, reason = "a machine has fewer than 2^52 cores")]
+            metrics.retry_budget(self.budget.balance(now) / workers as f64);
+        }
+    }
+
     fn empty(&self) -> Failure {
         let message = format!("{}: the member of the union that was drawn is $ (empty)", self.plan.decision.logical);
         Failure::new(Word::Empty, message).retryable()
     }
 }
 
+/// While discovery has not answered, requests wait instead of being refused.
 fn refusal(plan: &Plan) -> Option<Failure> {
-    let word = match &plan.decision.outcome {
-        Outcome::Bound | Outcome::Pending => return None,
-        Outcome::Negative => Word::Negative,
-        Outcome::Failed => Word::Failed,
-        Outcome::Empty => Word::Empty,
-        Outcome::Error(waypost_naming::DelegateError::Namer { .. }) => Word::NamerError,
-        Outcome::Error(_) => Word::DelegationDepth,
-    };
-    let message = plan.decision.outcome.message(&plan.decision.logical).unwrap_or_default();
-    Some(Failure::new(word, message).retryable())
+    let decision = &plan.decision;
+    let word = Word::undecided(&decision.outcome).filter(|word| *word != Word::BindingTimeout)?;
+    Some(Failure::new(word, decision.outcome.message(&decision.logical).unwrap_or_default()).retryable())
 }
 
 fn shown(path: &Path) -> HeaderValue {

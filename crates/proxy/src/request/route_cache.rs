@@ -56,6 +56,11 @@ impl RouteCache {
         }
     }
 
+    /// Every route that leads somewhere.
+    pub fn bound(&self) -> impl Iterator<Item = &Rc<Route>> {
+        self.bound.routes.iter().map(|(_, route)| route)
+    }
+
     /// Keeps a route in place of what was under `key`.
     pub fn put(&mut self, rules: Rules, key: &[u8], route: &Rc<Route>) {
         if rules == Rules::Own {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +20,7 @@ use super::connection::Connection;
 use super::transport::Transport;
 use crate::body::{Http2Body, Incoming, ResponseBody, http2 as body_http2};
 use crate::client::http2::content_length;
+use crate::gather::{Drain, gathered};
 use crate::request::handle;
 use crate::telemetry::Wire;
 
@@ -29,6 +31,7 @@ where
 {
     let _counted = connection.port.metrics.connected(Wire::Http2);
     let config = &connection.settings.config;
+    let (transport, drain) = gathered(transport);
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -36,7 +39,7 @@ where
         .max_header_list_size(config.max_head_bytes)
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .handshake::<_, Bytes>(transport);
-    let Ok(Ok(mut serving)) = tokio::time::timeout(config.head_timeout, handshake).await else { return };
+    let Some(Ok(mut serving)) = with_drain(&drain, config.head_timeout, handshake).await else { return };
     let streams = Streams { tasks: TaskTracker::new(), open: Rc::default() };
     let watch = tokio::time::sleep(config.idle_timeout);
     let mut watch = std::pin::pin!(watch);
@@ -51,10 +54,16 @@ where
         loop {
             match serving.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => streams.start(connection, request, respond),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Ready(ended) => {
+                    // Last words, such as why the connection ends; the peer may not want to hear them.
+                    drop(drain.poll_drain(cx));
+                    return Poll::Ready(ended.map_or(Ok(()), |ended| ended.map(drop).map_err(io::Error::other)));
+                }
                 Poll::Pending => break,
             }
+        }
+        if let Poll::Ready(Err(error)) = drain.poll_drain(cx) {
+            return Poll::Ready(Err(error));
         }
         if streams.open.get() > 0 {
             used = Instant::now();
@@ -74,6 +83,22 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "connection of a client ended");
     }
+}
+
+/// The handshake, with what it writes going out; `None` when it takes too long.
+async fn with_drain<S: AsyncWrite + Unpin, T>(
+    drain: &Drain<S>,
+    limit: Duration,
+    handshake: impl Future<Output = T>,
+) -> Option<T> {
+    let mut handshake = std::pin::pin!(handshake);
+    let drained = poll_fn(|cx| {
+        let polled = handshake.as_mut().poll(cx);
+        // An error shows again at the next read.
+        drop(drain.poll_drain(cx));
+        polled
+    });
+    tokio::time::timeout(limit, drained).await.ok()
 }
 
 struct Streams {

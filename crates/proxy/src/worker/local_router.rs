@@ -171,6 +171,13 @@ impl LocalRouter {
         self.clients_metrics.entries(clients.len());
     }
 
+    /// Brings up to date what is told rather than counted.
+    pub fn tell(&self, now: Instant) {
+        for route in self.routes.borrow().bound() {
+            route.tell(self.worker.shared.workers, now);
+        }
+    }
+
     /// For `/clients.json`.
     pub fn report(&self) -> Vec<ClientReport> {
         self.clients.borrow().iter().map(|(_, client)| client.report(&self.worker)).collect()
