@@ -2,7 +2,7 @@
 //!
 //! A test reads as a sentence: [`TestProxy`] is a `waypost run` with a configuration of its own, [`Origin`] an endpoint that
 //! behaves or misbehaves as it is told, [`Ask`] a request and [`Answer`] what came of it, [`Ca`] makes certificates. Nothing
-//! here uses waypost's own code, so an error cannot hide on both sides. Each operation has a deadline ([`eventually`]
+//! here uses waypost's own code, so an error cannot hide on both sides. Each operation has a deadline ([`eventually()`]
 //! and [`soon`]), hence so has each test; nothing sleeps anywhere else.
 #![expect(
     clippy::expect_used,
