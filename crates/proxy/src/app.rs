@@ -36,6 +36,15 @@ pub enum RunError {
     /// The configuration can't be loaded.
     #[error("the configuration has {} error(s)", .0.iter().filter(|finding| finding.severity == Severity::Error).count())]
     Config(Vec<Finding>),
+    /// The admin's address can't be listened on.
+    #[error("the admin can't listen on {addr}; another address is `[admin] ip` and `port`")]
+    Admin {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// An address can't be listened on.
     #[error("{addr} ({from}) can't be listened on")]
     Listen {
@@ -84,11 +93,9 @@ impl App {
         let config = Arc::new(loaded.config);
         let workers = config.workers.map_or_else(available_cores, usize::from);
         let admin_addr = SocketAddr::new(config.admin.ip, config.admin.port);
-        let admin = tokio::net::TcpListener::bind(admin_addr).await.map_err(|source| RunError::Listen {
-            addr: admin_addr,
-            from: config.admin.from.clone(),
-            source,
-        })?;
+        let admin = tokio::net::TcpListener::bind(admin_addr)
+            .await
+            .map_err(|source| RunError::Admin { addr: admin_addr, source })?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let generation = Arc::new(Generation::new());
         let health = Arc::new(HealthRegistry::new());

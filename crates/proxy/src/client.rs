@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use rand::Rng;
 use waypost_naming::Path;
-use waypost_routing::{AddressSet, Balancer, ClientTls};
+use waypost_routing::{AddressSet, Addresses, Balancer, ClientTls};
 
 use crate::config::{ClientPolicy, Protocol};
 use crate::telemetry::{ClientMetrics, ClientReport};
@@ -83,6 +83,11 @@ impl Client {
     pub fn serves(&self, policy: &ClientPolicy, tls: &ClientTls) -> bool {
         // An identity is equal only if the contents of its files are (their digest is part of it).
         self.policy.same_values(policy) && self.tls == *tls
+    }
+
+    /// What discovery says now.
+    pub fn addresses(&self) -> Arc<Addresses> {
+        self.addresses.borrow().snapshot()
     }
 
     /// Takes its endpoints from `addresses` from now on: after a reload another set may speak for the same name.

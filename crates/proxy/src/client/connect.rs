@@ -33,7 +33,7 @@ enum Inner {
 #[derive(Debug, Default)]
 pub struct Received {
     bytes: Cell<u64>,
-    speaks_http1: Cell<bool>,
+    not_http2: Cell<bool>,
 }
 
 impl Received {
@@ -42,14 +42,15 @@ impl Received {
         self.bytes.get()
     }
 
-    /// The first bytes were a status line of HTTP/1.
-    pub fn speaks_http1(&self) -> bool {
-        self.speaks_http1.get()
+    /// Something came, and it was no HTTP/2: that begins with a SETTINGS frame (RFC 9113 section 3.4), whose length has
+    /// a zero in front. Servers of HTTP/1 answer the preface with a status line, or with a page and none.
+    pub fn not_http2(&self) -> bool {
+        self.not_http2.get()
     }
 
     fn note(&self, bytes: &[u8]) {
         if self.bytes.get() == 0 {
-            self.speaks_http1.set(bytes.starts_with(b"HTTP/1."));
+            self.not_http2.set(bytes.first().is_some_and(|first| *first != 0));
         }
         self.bytes.set(self.bytes.get() + bytes.len() as u64);
     }

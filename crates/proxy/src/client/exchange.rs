@@ -97,7 +97,8 @@ pub async fn exchange(
                 };
             }
             Sent::Answered(response) if !is_framed_once(&response) => {
-                let message = format!("{} for {}: its response is framed in more than one way", endpoint.addr, client.bound);
+                let message =
+                    format!("{} for {}: its response is framed in more than one way", endpoint.addr, client.bound);
                 return Exchange::PerhapsSent {
                     failure: Failure::new(Word::BadResponse, message),
                     before_response: false,
@@ -108,9 +109,7 @@ pub async fn exchange(
                 endpoint.answered(now.duration_since(started), now);
                 return Exchange::Answered { response, lease };
             }
-            Sent::Unsent { request: Some(unsent), .. }
-                if stale < MAX_STALE && may_be_stale(&lease) =>
-            {
+            Sent::Unsent { request: Some(unsent), .. } if stale < MAX_STALE && may_be_stale(&lease) => {
                 stale += 1;
                 request = unsent;
             }

@@ -84,7 +84,8 @@ pub async fn send(
         return Sent::Unsent { failure, request: None };
     }
     let before_response = connection.received.bytes() == received_before;
-    let what = if before_response { "it closed the connection before a response" } else { "its response is no HTTP/1.1" };
+    let what =
+        if before_response { "it closed the connection before a response" } else { "its response is no HTTP/1.1" };
     let failure = Failure::new(Word::BadResponse, format!("{who}: {what} ({})", chain(&error)));
     Sent::Lost { failure, before_response }
 }

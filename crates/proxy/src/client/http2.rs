@@ -51,17 +51,17 @@ impl Connection {
         self.streams.get() == 0 && now.saturating_duration_since(self.idle_since.get()) >= limit
     }
 
-    /// Waits for the peer to answer in HTTP/2; `false` where it answered in HTTP/1.
+    /// Waits for the peer to answer in HTTP/2.
     ///
-    /// With prior knowledge nobody asked whether it would: a server of HTTP/1 takes the preface for a bad request and
-    /// says so in its own protocol.
-    pub async fn is_understood(&self) -> bool {
-        let ping = self.ping.take();
-        let answered = match ping {
-            Some(mut ping) => ping.ping(h2::Ping::opaque()).await.is_ok(),
-            None => true,
-        };
-        answered || !self.received.speaks_http1()
+    /// With prior knowledge nobody asked whether it would: a server of HTTP/1 takes the preface for a bad request, and
+    /// answers in its own way or just closes.
+    pub async fn answers(&self) -> Answers {
+        let Some(mut ping) = self.ping.take() else { return Answers::Http2 };
+        match ping.ping(h2::Ping::opaque()).await {
+            Ok(_) => Answers::Http2,
+            Err(_) if self.received.not_http2() => Answers::SomethingElse,
+            Err(_) => Answers::Nothing,
+        }
     }
 
     /// Room for one more request, where there is some.
@@ -73,6 +73,17 @@ impl Connection {
         self.streams.set(self.streams.get() + 1);
         Some(StreamSlot(Rc::clone(self)))
     }
+}
+
+/// What a peer said to the preface of HTTP/2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answers {
+    /// It speaks HTTP/2.
+    Http2,
+    /// It does not.
+    SomethingElse,
+    /// It closed; perhaps it does not, perhaps it is going away.
+    Nothing,
 }
 
 /// The right to one stream of a connection, until it is dropped.

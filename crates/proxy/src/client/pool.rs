@@ -16,7 +16,7 @@ use waypost_naming::Path;
 
 use super::connect::connect;
 use super::endpoint::Endpoint;
-use super::http2::{Connection, StreamSlot};
+use super::http2::{Answers, Connection, StreamSlot};
 use super::{Client, http1, http2};
 use crate::process_wide::ProcessWide;
 use crate::request::answer::{Failure, Word};
@@ -134,7 +134,9 @@ impl Pool {
     pub fn sweep(&self, now: Instant) {
         let others_wait = self.permits.wanted.load(Ordering::Relaxed) > self.waiting.get();
         self.idle.borrow_mut().retain(|idle| {
-            !others_wait && !idle.connection.sender.is_closed() && now.saturating_duration_since(idle.since) < self.idle_timeout
+            !others_wait
+                && !idle.connection.sender.is_closed()
+                && now.saturating_duration_since(idle.since) < self.idle_timeout
         });
         self.http2
             .borrow_mut()
@@ -194,9 +196,9 @@ pub async fn lease(
     want: Want,
 ) -> Result<Lease, Failure> {
     let pool = &endpoint.pool;
-    let mut shared = false;
+    let (mut want, mut shared) = (want, false);
     loop {
-        let want = pool.settled(want);
+        want = pool.settled(want);
         if let Some(lease) = pool.ready(want) {
             return Ok(lease);
         }
@@ -209,8 +211,9 @@ pub async fn lease(
         if let Ok(permit) = Arc::clone(&pool.permits.free).try_acquire_owned() {
             match open(worker, client, endpoint, want, permit).await? {
                 Some(lease) => return Ok(lease),
-                None => continue,
+                None => want = Want::Http1,
             }
+            continue;
         }
         let given_back = pool.changed.notified();
         let free = Arc::clone(&pool.permits.free);
@@ -221,10 +224,10 @@ pub async fn lease(
             }
         })
         .await?;
-        if let Some(permit) = permit
-            && let Some(lease) = open(worker, client, endpoint, want, permit).await?
-        {
-            return Ok(lease);
+        let Some(permit) = permit else { continue };
+        match open(worker, client, endpoint, want, permit).await? {
+            Some(lease) => return Ok(lease),
+            None => want = Want::Http1,
         }
     }
 }
@@ -252,7 +255,7 @@ async fn wait<T>(client: &Client, endpoint: &Endpoint, event: impl Future<Output
     }
 }
 
-/// A new connection; `None` where the peer did not understand HTTP/2, which is noted: then HTTP/1.1 is to be tried.
+/// A new connection; `None` where the peer did not understand HTTP/2: then HTTP/1.1 is to be tried.
 async fn open(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
@@ -273,10 +276,14 @@ async fn open(
     let lease = if connected.http2 {
         let connection = http2::open(worker, client, endpoint, connected, held).await?;
         if want == Want::Http2IfUnderstood {
-            let understood = understood(client, &connection).await;
-            pool.chose_http2.set(understood);
-            if understood == Some(false) {
-                return Ok(None);
+            match answers(client, &connection).await {
+                Some(Answers::Http2) => pool.chose_http2.set(Some(true)),
+                Some(Answers::SomethingElse) => {
+                    pool.chose_http2.set(Some(false));
+                    return Ok(None);
+                }
+                Some(Answers::Nothing) => return Ok(None),
+                None => {}
             }
         }
         let slot = Connection::slot(&connection);
@@ -294,11 +301,11 @@ async fn open(
     Ok(Some(lease))
 }
 
-/// Whether the peer answers in HTTP/2; `None` where it says nothing in time.
-async fn understood(client: &Client, connection: &Connection) -> Option<bool> {
+/// What the peer answers to the preface; `None` where it says nothing in time.
+async fn answers(client: &Client, connection: &Connection) -> Option<Answers> {
     match client.policy.connect_timeout.value {
-        None => Some(connection.is_understood().await),
-        Some(limit) => tokio::time::timeout(limit, connection.is_understood()).await.ok(),
+        None => Some(connection.answers().await),
+        Some(limit) => tokio::time::timeout(limit, connection.answers()).await.ok(),
     }
 }
 

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
-use waypost_naming::DelegateError;
-use waypost_routing::Outcome;
+use waypost_naming::{DelegateError, Path};
+use waypost_routing::{Addresses, Outcome};
 
 use crate::body::ResponseBody;
 
@@ -129,6 +129,11 @@ impl Word {
         })
     }
 
+    /// The peer is not who it should be.
+    pub const fn is_identity(self) -> bool {
+        matches!(self, Self::TlsName | Self::TlsUntrusted | Self::TlsExpired | Self::TlsRevoked | Self::TlsStrict)
+    }
+
     /// The word itself.
     pub const fn as_str(self) -> &'static str {
         self.row().0
@@ -162,6 +167,17 @@ impl Failure {
     /// A failure after which the connection goes on, and of which something may have reached an endpoint.
     pub fn new(word: Word, message: impl Into<Cow<'static, str>>) -> Self {
         Self { word, message: message.into(), retryable: false, close: false }
+    }
+
+    /// Bound, but there is nobody: with what discovery says of that.
+    pub fn no_endpoints(logical: &Path, bound: &Path, addresses: &Addresses) -> Self {
+        let why = match addresses {
+            Addresses::Bound(_) => String::new(),
+            Addresses::Neg => ": discovery knows no such name".to_owned(),
+            Addresses::Failed(why) => format!(": {why}"),
+            Addresses::Pending => ": discovery has not answered yet".to_owned(),
+        };
+        Self::new(Word::NoEndpoints, format!("{logical}: bound to {bound}, which has no endpoints{why}")).retryable()
     }
 
     /// Nothing reached an endpoint.

@@ -40,9 +40,9 @@ impl Deadline {
         // Two numbers of at most 20 digits; written by hand, since this is done for every request that has a deadline.
         let mut text = [b' '; 41];
         let deadline = write_backwards(&mut text, self.deadline);
-        let timestamp = text.get_mut(..deadline.saturating_sub(1)).map_or(0, |text| {
-            write_backwards(text, self.timestamp.max(nanoseconds(now)))
-        });
+        let timestamp = text
+            .get_mut(..deadline.saturating_sub(1))
+            .map_or(0, |text| write_backwards(text, self.timestamp.max(nanoseconds(now))));
         let text = text.get(timestamp..).unwrap_or_default();
         HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("0 0"))
     }

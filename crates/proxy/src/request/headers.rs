@@ -285,6 +285,14 @@ pub fn write_destination(headers: &mut HeaderMap, route: &RouteHeaders, leaf: &L
     }
 }
 
+/// Undoes [`write_destination`], for another attempt that may go elsewhere.
+pub fn forget_destination(headers: &mut HeaderMap, host: Option<&HeaderValue>) {
+    headers.remove(&L5D_DST_RESIDUAL);
+    if let Some(host) = host {
+        headers.insert(HOST, host.clone());
+    }
+}
+
 /// Writes what the next hop is told of this call: its trace and how long it may take.
 pub fn write_context(headers: &mut HeaderMap, context: &Context, deadline: Option<Deadline>, rng: &mut impl Rng) {
     let trace = TraceId::next(context.trace, context.sample, rng);

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::header::HOST;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -47,6 +48,8 @@ enum Attempt {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Again {
     /// Nothing reached the endpoint: whatever the method.
+    Anywhere,
+    /// It is not who it should be, and asking it again does not change that; another one may be.
     Elsewhere,
     /// The connection ended before a response: where doing it twice is doing it once, and only once more.
     OnceIfIdempotent,
@@ -64,37 +67,29 @@ pub async fn send(
     observation: &mut Observation,
 ) -> Result<Response<Incoming>, Failure> {
     let worker = Rc::clone(&observation.router.worker);
-    let retries = outbound.route.plan.service.retries.value;
+    let policy = &outbound.route.plan.service;
     let idempotent = classify::is_idempotent(&parts.method);
+    let host = parts.headers.get(HOST).cloned();
     // Only a request without a body can be sent again once it was handed over; its head is kept for that.
-    let spare = (body.is_end_stream() && retries.max_attempts.get() > 1).then(|| parts.clone());
+    let spare = (body.is_end_stream() && policy.retries.value.max_attempts.get() > 1).then(|| parts.clone());
     let mut request = Request::from_parts(parts, body);
     let mut tried = Vec::new();
     let mut died_once = false;
     loop {
-        let failed = match attempt(&worker, outbound, request, &mut tried, observation).await? {
+        let given_back = match attempt(&worker, outbound, request, &mut tried, observation).await? {
             Attempt::Answered(response) => {
-                let verdict = classify::response(
-                    outbound.route.plan.service.classifier.value,
-                    &observation.method,
-                    response.status(),
-                    response.headers(),
-                );
+                let (status, headers) = (response.status(), response.headers());
+                let verdict = classify::response(policy.classifier.value, &observation.method, status, headers);
                 if !verdict.retryable || spare.is_none() || !may_retry(&worker, outbound, observation) {
-                    observation.answered(response.status(), verdict.class);
+                    observation.answered(status, verdict.class);
                     return Ok(response);
                 }
                 None
             }
-            Attempt::Failed { failure, request, again } => Some((failure, request, again)),
-        };
-        observation.attempt_ended(Class::Failure, Instant::now());
-        observation.lease = None;
-        let given_back = match failed {
-            None => None,
-            Some((failure, given_back, again)) => {
+            Attempt::Failed { failure, request, again } => {
                 let allowed = match again {
-                    Again::Elsewhere => given_back.is_some() || spare.is_some(),
+                    Again::Anywhere => request.is_some() || spare.is_some(),
+                    Again::Elsewhere => request.is_some() && tried.len() < endpoints(outbound),
                     Again::OnceIfIdempotent => {
                         idempotent && spare.is_some() && !std::mem::replace(&mut died_once, true)
                     }
@@ -103,14 +98,19 @@ pub async fn send(
                 if !allowed || !may_retry(&worker, outbound, observation) {
                     return Err(failure);
                 }
-                given_back
+                request
             }
         };
-        let again = given_back.or_else(|| Some(Request::from_parts(spare.clone()?, RequestBody::empty())));
-        let Some(again) = again else {
-            return Err(Failure::new(Word::Internal, "a request was to be sent again and was not kept"));
+        observation.attempt_ended(Class::Failure, Instant::now());
+        observation.lease = None;
+        request = match (given_back, &spare) {
+            (Some(request), _) => request,
+            (None, Some(spare)) => Request::from_parts(spare.clone(), RequestBody::empty()),
+            (None, None) => {
+                return Err(Failure::new(Word::Internal, "a request was to be sent again and was not kept"));
+            }
         };
-        request = again;
+        headers::forget_destination(request.headers_mut(), host.as_ref());
         if let Some(metrics) = &outbound.route.metrics {
             metrics.retried();
         }
@@ -138,8 +138,7 @@ async fn attempt(
     let avoid = tried.iter().filter(|(of, _)| *of == leaf).map(|(_, index)| *index).collect::<Vec<_>>();
     let picked = client.pick(worker, &avoid, now, &mut *worker.rng.borrow_mut());
     let (index, endpoint) = picked.map_err(|_| {
-        let logical = &outbound.route.plan.decision.logical;
-        Failure::new(Word::NoEndpoints, format!("{logical}: bound to {}, which has no endpoints", client.bound)).retryable()
+        Failure::no_endpoints(&outbound.route.plan.decision.logical, &client.bound, &client.addresses())
     })?;
     tried.push((leaf, index));
     observation.attempts += 1;
@@ -160,7 +159,10 @@ async fn attempt(
             observation.lease = Some(lease);
             Attempt::Answered(response)
         }
-        Exchange::NeverSent { failure, request } => Attempt::Failed { failure, request, again: Again::Elsewhere },
+        Exchange::NeverSent { failure, request } => {
+            let again = if failure.word.is_identity() { Again::Elsewhere } else { Again::Anywhere };
+            Attempt::Failed { failure, request, again }
+        }
         Exchange::PerhapsSent { failure, before_response } => {
             let again = if before_response { Again::OnceIfIdempotent } else { Again::No };
             Attempt::Failed { failure, request: None, again }
@@ -182,12 +184,16 @@ async fn within_attempt_timeout(
     })
 }
 
+/// All endpoints that the route can lead to.
+fn endpoints(outbound: &Outbound<'_>) -> usize {
+    let leaves = &outbound.route.plan.decision.leaves;
+    leaves.iter().map(|leaf| leaf.addresses.snapshot().endpoints().len()).sum()
+}
+
 /// Another endpoint is tried at once; the same one again only after a pause that doubles, with jitter.
 async fn pause(worker: &Worker, outbound: &Outbound<'_>, attempts: u32, tried: usize) {
     let retries = outbound.route.plan.service.retries.value;
-    let endpoints: usize =
-        outbound.route.plan.decision.leaves.iter().map(|leaf| leaf.addresses.snapshot().endpoints().len()).sum();
-    if tried < endpoints {
+    if tried < endpoints(outbound) {
         return;
     }
     let longest = retries.backoff_min.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(retries.backoff_max);
