@@ -108,6 +108,7 @@ impl Control for Fake {
             error: None,
             attempts: 1,
             duration: Duration::from_micros(1_234),
+            generation: Some(7),
         };
         Box::pin(async move { vec![request; limit.min(5)] })
     }
@@ -414,7 +415,7 @@ async fn tables_have_their_documented_shapes() {
     let request = json!({
         "time": "2023-11-14T22:13:20.123Z", "router": "outgoing", "method": "GET", "target": "/x",
         "logical": "/svc/users", "bound": "/#/lab/users", "endpoint": "127.0.0.1:8080", "status": 200,
-        "error": null, "attempts": 1, "duration_ms": 1.234
+        "error": null, "attempts": 1, "duration_ms": 1.234, "generation": 7
     });
     assert_eq!(lab.get("/requests.json?limit=2").await.json(), json!({ "requests": [request, request] }));
     assert_eq!(lab.get("/requests.json?limit=0").await.json(), json!({ "requests": [] }));

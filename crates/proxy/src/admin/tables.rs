@@ -76,6 +76,7 @@ fn request(request: &RequestReport) -> Value {
         "error": request.error,
         "attempts": request.attempts,
         "duration_ms": (request.duration.as_secs_f64() * 1e6).round() / 1e3,
+        "generation": request.generation,
     })
 }
 

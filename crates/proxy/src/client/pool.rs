@@ -154,10 +154,10 @@ impl Pool {
         }
         if want != Want::Http2 {
             let mut idle = self.idle.borrow_mut();
-            while let Some(candidate) = idle.pop() {
-                if candidate.connection.sender.is_ready() {
-                    return Some(Lease::Http1(candidate.connection));
-                }
+            // One that is not ready may still be finishing an upload whose answer came early; it stays, and so may be
+            // closed ones, until they are swept.
+            if let Some(index) = idle.iter().rposition(|idle| idle.connection.sender.is_ready()) {
+                return Some(Lease::Http1(idle.remove(index).connection));
             }
         }
         None

@@ -26,6 +26,8 @@ use crate::worker::local_router::LocalRouter;
 pub struct Route {
     /// The decision and the policies.
     pub plan: Plan,
+    /// The generation in which it was made.
+    pub made: u64,
     /// What is counted for the logical path. A name that leads nowhere has none: anybody can make such names up.
     pub metrics: Option<Rc<ServiceMetrics>>,
     /// What may be tried again.
@@ -49,7 +51,7 @@ struct RouteLeaf {
 impl Route {
     /// Decides, and looks up all that requests will need.
     pub fn make(router: &Rc<LocalRouter>, logical: &Path, overrides: &Dtab) -> Self {
-        let seen = router.worker.shared.generation.current();
+        let made = router.worker.shared.generation.current();
         let plan = plan(&router.shared, logical, overrides);
         let leaves = plan.decision.leaves.iter().zip(&plan.clients).map(|(leaf, policy)| {
             let host = policy.host.value.as_ref().and_then(|host| HeaderValue::from_str(host).ok());
@@ -78,7 +80,8 @@ impl Route {
             },
             refusal: refusal(&plan),
             leaves,
-            seen: Cell::new(seen),
+            seen: Cell::new(made),
+            made,
             plan,
         }
     }

@@ -194,4 +194,6 @@ pub struct RequestReport {
     pub attempts: u32,
     /// From its head to the end of the response.
     pub duration: Duration,
+    /// The generation in which it was decided where the request goes; `None`: it was not.
+    pub generation: Option<u64>,
 }

@@ -121,6 +121,7 @@ impl Place {
             error: self.word.map(str::to_owned),
             attempts: self.attempts,
             duration: self.duration,
+            generation: self.route.as_ref().map(|route| route.made),
         }
     }
 }
