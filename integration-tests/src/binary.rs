@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
-/// Where the binary is. The first call of a test process asks cargo to bring it up to date (next to nothing when it is);
-/// `WAYPOST_BIN` names another one, such as a release build.
+/// Where the binary is. The first call of a test process asks cargo to bring it up to date, unless it is newer than every
+/// source; `WAYPOST_BIN` names another one, such as a release build.
 pub fn waypost_binary() -> &'static Path {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match BINARY.get_or_init(find) {
@@ -15,16 +16,23 @@ pub fn waypost_binary() -> &'static Path {
 }
 
 fn find() -> Result<PathBuf, String> {
-    match std::env::var_os("WAYPOST_BIN") {
-        Some(path) => Ok(PathBuf::from(path)),
-        None => build(),
+    if let Some(path) = std::env::var_os("WAYPOST_BIN") {
+        return Ok(PathBuf::from(path));
     }
-}
-
-/// Test binaries lie in `<target>/<profile>/deps/`; the binary belongs two levels up.
-fn build() -> Result<PathBuf, String> {
+    // Test binaries lie in `<target>/<profile>/deps/`; the binary belongs one level up.
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let profile = exe.parent().and_then(Path::parent).ok_or("the test binary has no target directory")?;
+    let binary = profile.join("waypost");
+    // `cargo test --workspace` has just built it. Asking cargo again for this package alone would build it once more: what
+    // features its dependencies have depends on who is built beside it.
+    let built = modified(&binary);
+    if built.is_some_and(|built| built > newest_source()) {
+        return Ok(binary);
+    }
+    build(profile).map(|()| binary)
+}
+
+fn build(profile: &Path) -> Result<(), String> {
     let target = profile.parent().ok_or("the test binary has no target directory")?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "-p", "waypost", "--bin", "waypost"]);
@@ -36,5 +44,24 @@ fn build() -> Result<PathBuf, String> {
     if !built.status.success() {
         return Err(format!("it does not compile:\n{}", String::from_utf8_lossy(&built.stderr)));
     }
-    Ok(profile.join("waypost"))
+    Ok(())
+}
+
+/// When anything that the binary is made of was last changed.
+fn newest_source() -> SystemTime {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut newest = SystemTime::UNIX_EPOCH;
+    let mut left = vec![root.join("Cargo.toml"), root.join("Cargo.lock"), root.join("crates")];
+    while let Some(path) = left.pop() {
+        let inside = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path());
+        left.extend(inside.filter(|path| !path.ends_with("tests")));
+        if path.is_file() {
+            newest = newest.max(modified(&path).unwrap_or(SystemTime::UNIX_EPOCH));
+        }
+    }
+    newest
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
