@@ -1,7 +1,7 @@
 //! The admin interface: what runs, what it decided and why, and the few things that may be changed while it runs.
 //!
 //! It stands on the control runtime, never on a worker, and sees the rest of waypost only through [`Control`].
-//! [`serve`] accepts connections (`admin/connection.rs`), `admin/guard.rs` says who may ask, [`ENDPOINTS`] is what there
+//! [`serve`] accepts connections (`admin/connection.rs`), `admin/guard.rs` says who may ask, `ENDPOINTS` is what there
 //! is to ask. Answers to people who asked for something that does not exist are text that says what does.
 
 use std::net::{IpAddr, SocketAddr};

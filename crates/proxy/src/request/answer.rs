@@ -280,7 +280,7 @@ pub fn raw_answer(failure: &Failure) -> Vec<u8> {
 }
 
 /// One line that any header may carry: what is not printable ASCII is percent-encoded, and it ends after
-/// [`MAX_ERROR_BYTES`].
+/// `MAX_ERROR_BYTES`.
 pub fn header_line(message: &str) -> HeaderValue {
     let mut line = String::with_capacity(message.len().min(MAX_ERROR_BYTES));
     for byte in message.bytes() {
