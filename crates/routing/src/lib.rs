@@ -5,6 +5,7 @@
 //! * [`bind`] (`binding.rs`) joins a dtab, overrides and a [`NamerSet`] into a [`Decision`], together with the
 //!   [`Dependencies`] that tell when it has to be made again;
 //! * namers (`namer.rs`) find names and publish their endpoints as [`AddressSet`]s;
+//! * [`Transformer`]s (`transform.rs`) bind otherwise what was bound: at another port, on this machine only, ...;
 //! * a [`Balancer`] picks one endpoint of a set, [`Health`] says which are out;
 //! * a [`TlsRule`] turns a bound path into the identity that the endpoint must prove ([`ClientTls`]).
 //!
@@ -22,6 +23,8 @@ mod generation;
 mod health;
 mod identity;
 mod namer;
+mod network;
+mod transform;
 mod watch;
 
 #[cfg(test)]
@@ -40,4 +43,6 @@ pub use self::identity::{
     BadPeerName, ClientTls, NoIdentity, PeerName, PeerNameError, TlsRule, TlsSettings, TlsVersion, Unmatched,
 };
 pub use self::namer::{NamerConfig, NamerKind, NamerSet, Problem};
+pub use self::network::{Network, NetworkError};
+pub use self::transform::{Transformer, TransformerKind, transform, transform_delegation};
 pub use self::watch::{Changes, DirectoryWatch, directories_of};

@@ -10,17 +10,22 @@ mod fs;
 mod host;
 mod inet;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use waypost_naming::{Answer, Builtin, Finding, NameTree, Namer, NamerError, Path, Rewrite, Segment, Target, builtin};
+use waypost_naming::{
+    Answer, Bound, Builtin, Dtab, Finding, NameTree, Namer, NamerError, Path, Resolved, Rewrite, Segment, Target,
+    Weighted, builtin,
+};
 
 use crate::address::{AddressSet, Endpoint};
 use crate::dependencies::Dependencies;
 use crate::generation::Generation;
+use crate::transform::{Transformer, transform};
 
 use self::dns::Resolution;
 use self::fixed::FixedNames;
@@ -76,6 +81,7 @@ struct Configured {
     /// With the `/#`.
     prefix: Path,
     names: Names,
+    transformers: Vec<Transformer>,
 }
 
 #[derive(Debug)]
@@ -118,6 +124,16 @@ impl NamerSet {
         Self { configured: configured.collect(), inet: Inet::live(generation, tasks, stop) }
     }
 
+    /// The same namers, of which each one's answers go through its list of `transformers`: one list for each configured
+    /// namer, in the order of the configuration. Answers that are not bound yet (`rewrite` gives such) stay as they are.
+    #[must_use]
+    pub fn with_transformers(mut self, transformers: impl IntoIterator<Item = Vec<Transformer>>) -> Self {
+        for (configured, transformers) in self.configured.iter_mut().zip(transformers) {
+            configured.transformers = transformers;
+        }
+        self
+    }
+
     /// Whether every configured namer has given its first answers.
     ///
     /// # Errors
@@ -140,8 +156,14 @@ impl NamerSet {
 
     /// [`Namer::lookup`], with what it looked at.
     pub(crate) fn lookup_noting(&self, path: &Path, seen: &mut Dependencies) -> Answer<Arc<AddressSet>> {
+        self.lookup_inside(path, seen, 0)
+    }
+
+    /// `inside`: of how many transformers this look-up is a part.
+    fn lookup_inside(&self, path: &Path, seen: &mut Dependencies, inside: usize) -> Answer<Arc<AddressSet>> {
         for configured in self.configured.iter().rev().filter(|configured| path.starts_with(&configured.prefix)) {
-            match configured.lookup(path, seen) {
+            let answer = configured.lookup(path, seen);
+            match self.transformed(answer, &configured.transformers, seen, inside) {
                 Answer::Tree(NameTree::Neg) => {}
                 known @ (Answer::Tree(_) | Answer::Pending | Answer::Error(_)) => return known,
             }
@@ -155,6 +177,61 @@ impl NamerSet {
             Builtin::NotBuiltin => Answer::Tree(NameTree::Neg),
             Builtin::Unknown(error) => Answer::Error(error),
         }
+    }
+
+    fn transformed(
+        &self,
+        answer: Answer<Arc<AddressSet>>,
+        transformers: &[Transformer],
+        seen: &mut Dependencies,
+        inside: usize,
+    ) -> Answer<Arc<AddressSet>> {
+        let Answer::Tree(tree) = answer else { return answer };
+        if transformers.is_empty() {
+            return Answer::Tree(tree);
+        }
+        let Some(bound) = all_bound(&tree) else { return Answer::Tree(tree) };
+        if inside >= MOST_INSIDE {
+            return Answer::Error(NamerError("the transformers of namers lead back to those namers".to_owned()));
+        }
+        let namer = Inside { namers: self, seen: RefCell::new(seen), inside: inside + 1 };
+        match transform(bound, transformers, &|path| waypost_naming::bind(&Dtab::default(), path, &namer)) {
+            Ok(Resolved::Tree(tree)) => Answer::Tree(tree.map(Target::Bound)),
+            Ok(Resolved::Pending) => Answer::Pending,
+            Err(error) => Answer::Error(NamerError(error.to_string())),
+        }
+    }
+}
+
+/// The tree if all its leaves are bound.
+fn all_bound(tree: &NameTree<Target<Arc<AddressSet>>>) -> Option<NameTree<Bound<Arc<AddressSet>>>> {
+    Some(match tree {
+        NameTree::Leaf(Target::Bound(bound)) => NameTree::Leaf(bound.clone()),
+        NameTree::Leaf(Target::Path(_)) => return None,
+        NameTree::Alt(trees) => NameTree::Alt(trees.iter().map(all_bound).collect::<Option<_>>()?),
+        NameTree::Union(members) => {
+            let member =
+                |Weighted { weight, tree }: &Weighted<_>| Some(Weighted { weight: *weight, tree: all_bound(tree)? });
+            NameTree::Union(members.iter().map(member).collect::<Option<_>>()?)
+        }
+        NameTree::Neg => NameTree::Neg,
+        NameTree::Fail => NameTree::Fail,
+        NameTree::Empty => NameTree::Empty,
+    })
+}
+
+/// The namers as a transformer asks them.
+struct Inside<'a> {
+    namers: &'a NamerSet,
+    seen: RefCell<&'a mut Dependencies>,
+    inside: usize,
+}
+
+impl Namer for Inside<'_> {
+    type Addr = Arc<AddressSet>;
+
+    fn lookup(&self, path: &Path) -> Answer<Self::Addr> {
+        self.namers.lookup_inside(path, &mut self.seen.borrow_mut(), self.inside)
     }
 }
 
@@ -174,7 +251,7 @@ impl Configured {
             NamerKind::Static { services } => Names::Fixed(FixedNames::new(services)),
             NamerKind::Rewrite(rewrite) => Names::Rewrite(rewrite.clone()),
         };
-        Self { prefix, names }
+        Self { prefix, names, transformers: Vec::new() }
     }
 
     fn lookup(&self, path: &Path, seen: &mut Dependencies) -> Answer<Arc<AddressSet>> {
@@ -209,6 +286,9 @@ impl Configured {
 fn unanswered() -> Resolution {
     Resolution::Temporary(format!("no answer within {} s", AT_ONCE_PATIENCE.as_secs()))
 }
+
+/// How many transformers of namers may ask for each other's paths in a row.
+const MOST_INSIDE: usize = 8;
 
 /// How long a command that looks and ends waits for host names.
 const AT_ONCE_PATIENCE: Duration = Duration::from_secs(2);

@@ -218,7 +218,8 @@ proptest! {
         let (fs_names, mut files) = fs::by_hand(root.path(), &generation);
         let (inet, mut table) = inet::by_hand(&generation);
         let lab = Configured::new(&lab(&[("web", vec![endpoint(1)])]), |_| unreachable!());
-        let configured = vec![Configured { prefix: path("/#/fs"), names: Names::Fs(fs_names) }, lab];
+        let fs = Configured { prefix: path("/#/fs"), names: Names::Fs(fs_names), transformers: Vec::new() };
+        let configured = vec![fs, lab];
         let namers = NamerSet { configured, inet };
         let cell = DtabCell::new(Dtab::parse(DTABS[start]).unwrap());
         let fresh = || bind(&cell, &Dtab::default(), &path("/s"), &namers);
