@@ -46,8 +46,9 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends a signal to this child only.
-    pub fn signal(&self, signal: Signal) {
+    /// Sends a signal to this child only: one that has ended may have left its id to somebody else.
+    pub fn signal(&mut self, signal: Signal) {
+        assert_eq!(self.ended(), None, "{} has ended:\n{}", self.name, self.output());
         let word = match signal {
             Signal::Hup => "HUP",
             Signal::Term => "TERM",

@@ -203,7 +203,7 @@ impl TestProxy {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
     }
 
