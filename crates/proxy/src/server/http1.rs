@@ -58,14 +58,17 @@ where
     let mut serving = builder.serve_connection(TokioIo::new(transport), service);
     let watch = tokio::time::sleep_until((Instant::now() + config.head_timeout).into());
     let mut watch = std::pin::pin!(watch);
-    let mut warned = false;
     let ended = poll_fn(|cx| {
         connection.wakes(cx.waker());
         if let Poll::Ready(result) = Pin::new(&mut serving).poll(cx) {
             return Poll::Ready(Ended::Done(result));
         }
-        if connection.draining().is_some() && !std::mem::replace(&mut warned, true) {
-            watch.as_mut().reset(deadline(connection, &progress).into());
+        // A head that began, or draining, may be due before what is watched for. Busy connections need no look.
+        if progress.stage().0 != Stage::Busy {
+            let due = deadline(connection, &progress).into();
+            if due < watch.deadline() {
+                watch.as_mut().reset(due);
+            }
         }
         while watch.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
