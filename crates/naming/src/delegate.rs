@@ -9,7 +9,8 @@ use std::fmt;
 use std::iter::{Chain, Once, once};
 use std::sync::Arc;
 
-use crate::dtab::{Dentry, Dtab, Matches};
+use crate::compiled::Table;
+use crate::dtab::Dentry;
 use crate::name_tree::{NameTree, Weighted};
 use crate::path::Path;
 
@@ -119,8 +120,8 @@ pub enum Resolved<A> {
 /// # Errors
 /// Where the way does not end, or a namer on it cannot tell; an alt is not decided past such a member, a union goes
 /// on without it as long as another is left.
-pub fn bind<N: Namer>(dtab: &Dtab, path: &Path, namer: &N) -> Result<Resolved<N::Addr>, DelegateError> {
-    let mut binder = Binder { dtab, namer, budget: Budget::default() };
+pub fn bind<D: Table, N: Namer>(table: &D, path: &Path, namer: &N) -> Result<Resolved<N::Addr>, DelegateError> {
+    let mut binder = Binder { table, namer, budget: Budget::default() };
     match binder.path(path, Depth::default()) {
         Ok(tree) => Ok(Resolved::Tree(tree)),
         Err(Halt::Pending) => Ok(Resolved::Pending),
@@ -141,18 +142,18 @@ impl From<DelegateError> for Halt {
     }
 }
 
-struct Binder<'a, N> {
-    dtab: &'a Dtab,
+struct Binder<'a, D, N> {
+    table: &'a D,
     namer: &'a N,
     budget: Budget,
 }
 
 type Binding<A> = Result<NameTree<Bound<A>>, Halt>;
 
-impl<N: Namer> Binder<'_, N> {
+impl<D: Table, N: Namer> Binder<'_, D, N> {
     fn path(&mut self, path: &Path, depth: Depth) -> Binding<N::Addr> {
         self.budget.look_up(path)?;
-        let found = look_up(self.dtab, self.namer, path)?;
+        let found = look_up(self.table, self.namer, path)?;
         let depth = depth.behind_look_up(path)?;
         match found {
             Found::Rules(rules) => self.rules(rules, path, depth),
@@ -161,7 +162,7 @@ impl<N: Namer> Binder<'_, N> {
     }
 
     /// An alt of rules, of which the later is tried first.
-    fn rules(&mut self, rules: Rules<'_>, path: &Path, depth: Depth) -> Binding<N::Addr> {
+    fn rules(&mut self, rules: Rules<'_, D>, path: &Path, depth: Depth) -> Binding<N::Addr> {
         for dentry in rules {
             let bound = self.tree(&dentry.tree, &|leaf| Target::Path(dentry.lead(leaf, path)), path, depth)?;
             if !matches!(bound, NameTree::Neg) {
@@ -234,8 +235,8 @@ fn worst(first: Halt, next: Halt) -> Halt {
 }
 
 /// What speaks for a path.
-enum Found<'a, A> {
-    Rules(Rules<'a>),
+enum Found<'a, D: Table + 'a, A> {
+    Rules(Rules<'a, D>),
     /// The namer's answer; `rule` is the one that said `~`, where there is one.
     Named {
         tree: NameTree<Target<A>>,
@@ -244,14 +245,14 @@ enum Found<'a, A> {
 }
 
 /// At least one rule, later ones first.
-type Rules<'a> = Chain<Once<&'a Arc<Dentry>>, Matches<'a>>;
+type Rules<'a, D> = Chain<Once<&'a Arc<Dentry>>, <D as Table>::Matches<'a>>;
 
 /// The one look-up, for requests and for people.
 ///
 /// Rules shadow the namer: it is asked when none matches. A lone rule whose tree is `~` counts as none; two such don't,
 /// since their alt is not the plain negative (linkerd's way, which dtabs rely on).
-fn look_up<'a, N: Namer>(dtab: &'a Dtab, namer: &N, path: &'a Path) -> Result<Found<'a, N::Addr>, Halt> {
-    let mut matches = dtab.matches(path);
+fn look_up<'a, D: Table, N: Namer>(table: &'a D, namer: &N, path: &'a Path) -> Result<Found<'a, D, N::Addr>, Halt> {
+    let mut matches = table.matches(path);
     let rule = matches.next();
     if let Some(first) = rule
         && (first.tree != NameTree::Neg || matches.clone().next().is_some())
@@ -299,7 +300,8 @@ struct Budget {
 impl Budget {
     fn look_up(&mut self, path: &Path) -> Result<(), DelegateError> {
         self.look_ups += 1;
-        self.steps += path.len() / SEGMENTS_PER_STEP;
+        let bytes: usize = path.segments().iter().map(|segment| BYTES_PER_SEGMENT + segment.as_bytes().len()).sum();
+        self.steps += bytes / BYTES_PER_STEP;
         self.checked(path)
     }
 
@@ -316,8 +318,11 @@ impl Budget {
     }
 }
 
-/// How many segments cost as much as looking at one member of a tree.
-const SEGMENTS_PER_STEP: usize = 8;
+/// What of a path, in bytes, costs as much as looking at one member of a tree: paths are copied and hashed.
+const BYTES_PER_STEP: usize = 128;
+
+/// What a segment costs beside its own bytes.
+const BYTES_PER_SEGMENT: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::name_tree::NameTree;
 use crate::parse::{self, ParseError};
 use crate::path::{Path, Segment};
 use crate::span::{Place, Span};
+use crate::work;
 
 /// One element of a [`Prefix`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -19,7 +20,7 @@ pub enum Element {
 }
 
 impl Element {
-    fn matches(&self, segment: &Segment) -> bool {
+    pub(crate) fn matches(&self, segment: &Segment) -> bool {
         match self {
             Self::Label(label) => label == segment,
             Self::Any => true,
@@ -229,7 +230,10 @@ impl<'d> Iterator for Matches<'d> {
     type Item = &'d Arc<Dentry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.rest.rfind(|dentry| dentry.prefix.matches(self.path))
+        self.rest.rfind(|dentry| {
+            work::count(1);
+            dentry.prefix.matches(self.path)
+        })
     }
 }
 

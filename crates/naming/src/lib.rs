@@ -7,6 +7,7 @@
 //! Read [`path`] and [`name_tree`] first, then [`dtab`] and [`mod@delegate`].
 
 pub mod builtin;
+pub mod compiled;
 pub mod delegate;
 pub mod diagnostic;
 pub mod dtab;
@@ -17,8 +18,10 @@ pub mod path;
 pub mod pattern;
 pub mod rewrite;
 pub mod span;
+mod work;
 
 pub use builtin::{BadPort, Builtin, builtin};
+pub use compiled::{CompiledDtab, Layered, Table};
 pub use delegate::{
     Answer, Bound, DelegateError, DelegateNode, DelegateTree, MAX_DEPTH, MAX_LOOKUPS, Namer, NamerError, Resolved,
     Target, TreePath, Winner, Winners, bind, delegate,

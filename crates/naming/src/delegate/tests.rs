@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::builtin::{Builtin, builtin};
+use crate::compiled::{CompiledDtab, Layered};
+use crate::dtab::Dtab;
+use crate::work;
 
 /// Binds `/#/ok/x` to `/#/ok`, rewrites `/#/to/x` to `/x`, cannot tell of `/#/bad`, and waits for `/#/wait`; the rest is
 /// built in or negative.
@@ -36,9 +39,21 @@ fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
 }
 
+/// The first half of the rules compiled, the second as overrides: no other way to look up may come to another end.
+fn bound(rules: &Dtab) -> Result<Resolved<()>, DelegateError> {
+    let path = path("/svc");
+    let (base, overrides) = rules.dentries().split_at(rules.len() / 2);
+    let part = |rules: &[Arc<Dentry>]| rules.iter().map(|rule| Dentry::clone(rule)).collect::<Dtab>();
+    let (base, overrides) = (CompiledDtab::new(part(base)), part(overrides));
+    let plain = bind(rules, &path, &Lab);
+    assert_eq!(bind(&CompiledDtab::new(rules.clone()), &path, &Lab), plain, "{rules}");
+    assert_eq!(bind(&Layered::new(&base, &overrides), &path, &Lab), plain, "{rules}");
+    plain
+}
+
 /// What `/svc` is bound to, in one line.
 fn outcome(rules: &str) -> String {
-    match bind(&dtab(rules), &path("/svc"), &Lab) {
+    match bound(&dtab(rules)) {
         Ok(Resolved::Tree(tree)) => tree.to_string(),
         Ok(Resolved::Pending) => "pending".to_owned(),
         Err(DelegateError::MaxDepth { .. }) => "max depth".to_owned(),
@@ -94,16 +109,52 @@ fn the_hundredth_look_up_may_bind_and_no_later_one() {
 
 #[test]
 fn circles_end() {
+    let both = |count: usize| vec!["/svc"; count].join(" & ");
     for (rules, expected) in [
-        ("/svc => /svc", "max depth"),
-        ("/svc => /svc/x", "max depth"),
-        ("/svc => /a | /#/ok ; /a => /svc", "max depth"),
-        ("/svc => /svc & /svc", "max lookups"),
-        ("/svc => /svc | /svc", "max depth"),
-        ("/svc => /svc & /svc | /#/ok", "max lookups"),
+        ("/svc => /svc".to_owned(), "max depth"),
+        ("/svc => /svc/x".to_owned(), "max depth"),
+        ("/svc => /svc/x/y/z | /svc/y".to_owned(), "max depth"),
+        ("/svc => /a | /#/ok ; /a => /svc".to_owned(), "max depth"),
+        ("/svc => /a ; /a => /b ; /b => /c/x ; /c => /svc".to_owned(), "max depth"),
+        ("/svc => /a & /b ; /a => /b & /svc ; /b => /a | /svc".to_owned(), "max lookups"),
+        ("/svc => /#/to/svc".to_owned(), "max depth"),
+        ("/svc => /svc & /svc".to_owned(), "max lookups"),
+        ("/svc => /svc/x & /svc/y".to_owned(), "max lookups"),
+        ("/svc => /svc | /svc".to_owned(), "max depth"),
+        ("/svc => ~ | /svc | /svc ; /svc => ~".to_owned(), "max depth"),
+        ("/svc => /svc & /svc | /#/ok".to_owned(), "max lookups"),
+        ("/* => /svc & /svc ; / => /a/b".to_owned(), "max depth"),
+        (format!("/svc => {}", both(5_000)), "max lookups"),
+        (format!("/svc => {}", both(50_000)), "max lookups"),
     ] {
-        assert_eq!(outcome(rules), expected, "{rules}");
+        assert_eq!(outcome(&rules), expected, "{rules}");
+        within_bounds(&dtab(&rules));
     }
+}
+
+/// Neither look-ups nor steps go beyond their bounds; nor do the looks at rules, given that each look-up needs a few.
+fn within_bounds(rules: &Dtab) {
+    let path = path("/svc");
+    let table = CompiledDtab::new(rules.clone());
+    let mut binder = Binder { table: &table, namer: &Lab, budget: Budget::default() };
+    let (_, looked) = work::of(|| binder.path(&path, Depth::default()).is_ok());
+    assert!(binder.budget.look_ups <= MAX_LOOKUPS + 1, "{:?}", binder.budget);
+    // The path that goes over it is counted whole.
+    assert!(binder.budget.steps <= MAX_STEPS + MAX_DEPTH, "{:?}", binder.budget);
+    assert!(looked <= 8 * MAX_LOOKUPS, "{looked}");
+}
+
+#[test]
+fn thousands_of_rules_in_circles_cost_a_few_steps_for_each_look_up() {
+    let rules: Vec<_> = (0..5_000).map(|n| format!("/svc/{n} => /svc/{0} & /svc/{0}", (n + 1) % 5_000)).collect();
+    let rules = dtab(&format!("{} ; /svc/x => /svc/0", rules.join(";")));
+    let base = CompiledDtab::default();
+    let path = path("/svc/x");
+
+    let (bound, looked) = work::of(|| bind(&Layered::new(&base, &rules), &path, &Lab));
+
+    assert!(matches!(bound, Err(DelegateError::MaxLookups { .. })), "{bound:?}");
+    assert!(looked <= 8 * MAX_LOOKUPS, "{looked}");
 }
 
 #[test]
@@ -120,6 +171,9 @@ fn work_is_bounded_also_where_trees_or_paths_are_large() {
 
     let long = format!("/svc => /svc{} & /svc", "/x".repeat(10_000));
     assert_eq!(outcome(&long), "max lookups");
+
+    let wide = format!("/svc => /svc/{} & /svc", "x".repeat(60_000));
+    assert_eq!(outcome(&wide), "max lookups");
 }
 
 /// The stack of a thread is 2 MiB where nobody says otherwise; a quarter of it has to do here, hardly optimised.
@@ -137,7 +191,7 @@ fn no_dtab_overflows_the_stack() {
     let small = std::thread::Builder::new().stack_size(512 << 10).spawn(move || {
         for rules in rules {
             let (dtab, path) = (dtab(&rules), path("/svc"));
-            let bound = bind(&dtab, &path, &Lab);
+            let bound = bound(&dtab);
             if let Ok(Resolved::Tree(tree)) = bound {
                 assert!(!tree.clone().simplified().to_string().is_empty(), "{rules}");
             }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Bound, Budget, DelegateError, Depth, Found, Halt, Namer, Rules, Target, look_up};
-use crate::dtab::{Dentry, Dtab};
+use crate::compiled::Table;
+use crate::dtab::Dentry;
 use crate::name_tree::{NameTree, Weighted};
 use crate::path::Path;
 
@@ -191,8 +192,8 @@ impl Verdict {
 ///
 /// Where [`bind`](super::bind) gives up because of too many look-ups, the tree is one exception that says so. Branches
 /// that a request does not follow have look-ups of their own, so that they can't change what is shown of those it does.
-pub fn delegate<N: Namer>(dtab: &Dtab, path: &Path, namer: &N) -> DelegateTree<N::Addr> {
-    let mut delegator = Delegator { dtab, namer, followed: Budget::default(), aside: Budget::default() };
+pub fn delegate<D: Table, N: Namer>(table: &D, path: &Path, namer: &N) -> DelegateTree<N::Addr> {
+    let mut delegator = Delegator { table, namer, followed: Budget::default(), aside: Budget::default() };
     let at = At { depth: Depth::default(), way: Way::Followed };
     match delegator.path(path, None, at) {
         Ok((tree, _)) => tree,
@@ -200,8 +201,8 @@ pub fn delegate<N: Namer>(dtab: &Dtab, path: &Path, namer: &N) -> DelegateTree<N
     }
 }
 
-struct Delegator<'a, N> {
-    dtab: &'a Dtab,
+struct Delegator<'a, D, N> {
+    table: &'a D,
     namer: &'a N,
     /// What [`bind`](super::bind) would have spent.
     followed: Budget,
@@ -248,7 +249,7 @@ type Branch<A> = Result<(DelegateTree<A>, Verdict), DelegateError>;
 /// Alternatives and what a request gets from them.
 type Branches<A> = Result<(Vec<DelegateTree<A>>, Verdict), DelegateError>;
 
-impl<N: Namer> Delegator<'_, N> {
+impl<D: Table, N: Namer> Delegator<'_, D, N> {
     fn budget(&mut self, way: Way) -> &mut Budget {
         match way {
             Way::Followed => &mut self.followed,
@@ -259,7 +260,7 @@ impl<N: Namer> Delegator<'_, N> {
     /// `path`, which `dentry` produced.
     fn path(&mut self, path: &Path, dentry: Option<&Arc<Dentry>>, at: At) -> Branch<N::Addr> {
         self.budget(at.way).look_up(path)?;
-        let found = look_up(self.dtab, self.namer, path).and_then(|found| Ok((found, at.depth.behind_look_up(path)?)));
+        let found = look_up(self.table, self.namer, path).and_then(|found| Ok((found, at.depth.behind_look_up(path)?)));
         match found {
             Ok((Found::Rules(rules), depth)) => self.rules(rules, path, dentry, At { depth, ..at }),
             Ok((Found::Named { tree, rule }, depth)) => {
@@ -275,7 +276,7 @@ impl<N: Namer> Delegator<'_, N> {
         }
     }
 
-    fn rules(&mut self, rules: Rules<'_>, path: &Path, dentry: Option<&Arc<Dentry>>, at: At) -> Branch<N::Addr> {
+    fn rules(&mut self, rules: Rules<'_, D>, path: &Path, dentry: Option<&Arc<Dentry>>, at: At) -> Branch<N::Addr> {
         let (trees, verdict) = self.alternatives(rules, path, at, |delegator, rule, at| {
             let origin = Origin { path, dentry: Some(rule), written: true };
             delegator.tree(&rule.tree, &|leaf| Target::Path(rule.lead(leaf, path)), origin, at)

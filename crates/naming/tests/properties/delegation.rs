@@ -2,13 +2,17 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use waypost_naming::{
-    Answer, Bound, DelegateError, DelegateNode, DelegateTree, Dtab, MAX_DEPTH, NameTree, Namer, NamerError, Path,
-    Resolved, Target, Weighted, bind, delegate,
+    Answer, Bound, CompiledDtab, DelegateError, DelegateNode, DelegateTree, Dentry, Dtab, Layered, MAX_DEPTH, NameTree,
+    Namer, NamerError, Path, Resolved, Table, Target, Weighted, bind, delegate,
 };
 
-/// `/n/<what>/..` answers `<what>`; it knows nothing else.
-struct Lab;
+/// `/n/<what>/..` answers `<what>`, `/n/<number>/..` what that name is now; it knows nothing else.
+#[derive(Default, Debug)]
+struct Lab {
+    live: Vec<&'static str>,
+}
 
 impl Namer for Lab {
     type Addr = u8;
@@ -18,7 +22,9 @@ impl Namer for Lab {
         let back = || NameTree::Leaf(Target::Path(path.drop(2)));
         let member = |weight, tree| Weighted { weight, tree };
         let what = path.drop(1).take(1).to_string();
-        Answer::Tree(match (path.take(1).to_string().as_str(), what.as_str()) {
+        let number = what.strip_prefix('/').and_then(|number| number.parse::<usize>().ok());
+        let what = number.map_or(what.as_str(), |number| self.live.get(number).copied().unwrap_or("/gone"));
+        Answer::Tree(match (path.take(1).to_string().as_str(), what) {
             ("/n", "/ok") => bound(1),
             ("/n", "/back") => back(),
             ("/n", "/or") => NameTree::Alt(vec![NameTree::Neg, back(), bound(2)]),
@@ -36,21 +42,30 @@ impl Namer for Lab {
     }
 }
 
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
+    select(texts).prop_map(str::to_owned)
+}
+
 fn rule() -> impl Strategy<Value = String> {
-    let prefix =
-        prop_oneof!["/[abc]", "/[abc]/[abc]", Just("/*/b".to_owned()), Just("/n/ok".to_owned()), Just("/".to_owned())];
+    let element = || select(&["/a", "/b", "/c", "/*"][..]);
+    let prefix = prop_oneof![
+        4 => one_of(&["/a", "/b", "/c"]),
+        4 => vec(element(), 2..4).prop_map(|elements| elements.concat()),
+        3 => one_of(&["/*/b", "/n/ok", "/n/*/a", "/n/0/b", "/"]),
+    ];
     let leaf = prop_oneof![
-        4 => "/[abc]",
-        1 => "/[abc]/[abc]",
-        4 => "/n/(ok|back|or|and|one)",
-        3 => "/n/(none|fail|empty|wait|bad)",
-        1 => "[~!$]",
+        4 => one_of(&["/a", "/b", "/c"]),
+        2 => one_of(&["/n/0", "/n/1", "/n/2", "/n/3"]),
+        1 => one_of(&["/a/b", "/b/b", "/c/a", "/b/c"]),
+        4 => one_of(&["/n/ok", "/n/back", "/n/or", "/n/and", "/n/one"]),
+        3 => one_of(&["/n/none", "/n/fail", "/n/empty", "/n/wait", "/n/bad"]),
+        1 => one_of(&["~", "!", "$"]),
     ];
     let tree = leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             vec(inner.clone(), 2..4).prop_map(|trees| format!("({})", trees.join(" | "))),
-            vec(("[0-3]\\*", inner), 2..4).prop_map(|members| {
-                let members: Vec<_> = members.into_iter().map(|(weight, tree)| format!("{weight}{tree}")).collect();
+            vec((0..4, inner), 2..4).prop_map(|members| {
+                let members: Vec<_> = members.into_iter().map(|(weight, tree)| format!("{weight}*{tree}")).collect();
                 format!("({})", members.join(" & "))
             }),
         ]
@@ -63,7 +78,20 @@ fn dtab() -> impl Strategy<Value = Dtab> {
 }
 
 fn path() -> impl Strategy<Value = Path> {
-    "(/[abc]){1,3}".prop_map(|text| Path::parse(&text).unwrap())
+    vec(select(&["/a", "/b", "/c"][..]), 1..4).prop_map(|segments| Path::parse(&segments.concat()).unwrap())
+}
+
+/// What the names that come and go are, one moment after the other.
+fn moments() -> impl Strategy<Value = Vec<Lab>> {
+    let kind = select(&["/ok", "/ok", "/back", "/or", "/and", "/gone", "/fail", "/empty", "/wait", "/bad"][..]);
+    vec(vec(kind, 4).prop_map(|live| Lab { live }), 1..4)
+}
+
+/// All but the first `count` rules, and those.
+fn split(dtab: &Dtab, count: usize) -> (Dtab, Dtab) {
+    let (base, rest) = dtab.dentries().split_at(count.min(dtab.len()));
+    let part = |rules: &[std::sync::Arc<Dentry>]| rules.iter().map(|rule| Dentry::clone(rule)).collect();
+    (part(base), part(rest))
 }
 
 /// What is left of a tree when all is decided; errors by their text.
@@ -115,6 +143,7 @@ fn all(members: Vec<(f64, End)>) -> End {
 /// Section 5 of linkerd's rules, word by word.
 struct Rules<'d> {
     dtab: &'d Dtab,
+    lab: &'d Lab,
     /// Look-ups left before this test gives the case up.
     left: usize,
 }
@@ -143,7 +172,7 @@ impl Rules<'_> {
             return End::Pending;
         }
         let found = match self.dtab.lookup(path).into_tree() {
-            NameTree::Neg => match Lab.lookup(path) {
+            NameTree::Neg => match self.lab.lookup(path) {
                 Answer::Tree(tree) => tree,
                 Answer::Pending => return End::Pending,
                 Answer::Error(NamerError(message)) => {
@@ -191,31 +220,96 @@ fn shares(tree: &NameTree<Bound<u8>>, part: f64, into: &mut Vec<(String, f64)>) 
     }
 }
 
+/// Compiled against written down: enough cases that each kind of rule meets each kind of name many times.
+fn many() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.max(10_000), ..usual }
+}
+
+proptest! {
+    #![proptest_config(many())]
+
+    #[test]
+    fn compiled_rules_bind_as_the_rules_say(
+        dtab in dtab(),
+        overrides in 0_usize..8,
+        paths in vec(path(), 1..3),
+        moments in moments(),
+    ) {
+        let (base, overrides) = split(&dtab, overrides);
+        let base = CompiledDtab::new(base);
+        let layered = Layered::new(&base, &overrides);
+        let compiled = CompiledDtab::new(dtab.clone());
+        for (path, lab) in paths.iter().flat_map(|path| moments.iter().map(move |lab| (path, lab))) {
+            let mut rules = Rules { dtab: &dtab, lab, left: 150 };
+            let expected = rules.path(path, 0);
+            // What leads in circles takes its time: see `circles_end_the_same_in_any_table`.
+            if rules.left > 0 {
+                prop_assert_eq!(&End::from(bind(&compiled, path, lab)), &expected, "{} for {}", dtab, path);
+                prop_assert_eq!(&End::from(bind(&layered, path, lab)), &expected, "{} for {}", dtab, path);
+            }
+        }
+    }
+
+    #[test]
+    fn compiled_rules_are_found_in_the_order_of_a_look_up(
+        rules in vec("(/[ab*]){0,4}=>/x", 0..48),
+        overrides in 0_usize..48,
+        paths in vec("(/[abc]){0,6}", 1..8),
+    ) {
+        let rules: Vec<_> = rules.iter().map(|rule| if rule.starts_with('=') { format!("/{rule}") } else { rule.clone() }).collect();
+        let dtab = Dtab::parse(&rules.join(";")).unwrap();
+        let (base, overrides) = split(&dtab, overrides);
+        let base = CompiledDtab::new(base);
+        for text in &paths {
+            let path = Path::parse(if text.is_empty() { "/" } else { text }).unwrap();
+            let expected: Vec<_> = dtab.lookup(&path).members.into_iter().map(|(rule, _)| rule).collect();
+            let compiled = CompiledDtab::new(dtab.clone());
+            let found: Vec<_> = compiled.matches(&path).cloned().collect();
+            prop_assert_eq!(&found, &expected, "{} for {}", dtab, path);
+            let layered = Layered::new(&base, &overrides);
+            let found: Vec<_> = layered.matches(&path).cloned().collect();
+            prop_assert_eq!(&found, &expected, "{} for {}", dtab, path);
+        }
+    }
+}
+
 proptest! {
     #[test]
+    fn circles_end_the_same_in_any_table(dtab in dtab(), overrides in 0_usize..8, path in path()) {
+        let (base, overrides) = split(&dtab, overrides);
+        let plain = bind(&dtab, &path, &Lab::default());
+
+        prop_assert_eq!(&bind(&CompiledDtab::new(dtab.clone()), &path, &Lab::default()), &plain, "{} for {}", dtab, path);
+        let base = CompiledDtab::new(base);
+        prop_assert_eq!(&bind(&Layered::new(&base, &overrides), &path, &Lab::default()), &plain, "{} for {}", dtab, path);
+    }
+
+    #[test]
     fn binding_is_what_the_rules_say(dtab in dtab(), path in path()) {
-        let mut rules = Rules { dtab: &dtab, left: 5_000 };
+        let lab = Lab::default();
+        let mut rules = Rules { dtab: &dtab, lab: &lab, left: 5_000 };
         let expected = rules.path(&path, 0);
 
         if rules.left > 0 {
-            prop_assert_eq!(End::from(bind(&dtab, &path, &Lab)), expected, "{} for {}", dtab, path);
+            prop_assert_eq!(End::from(bind(&dtab, &path, &lab)), expected, "{} for {}", dtab, path);
         }
     }
 
     #[test]
     fn people_see_what_requests_get(dtab in dtab(), path in path()) {
-        let tree = delegate(&dtab, &path, &Lab);
+        let tree = delegate(&dtab, &path, &Lab::default());
 
-        prop_assert_eq!(End::from(bind(&dtab, &path, &Lab)), evaluated(&tree), "{} for {}", dtab, path);
+        prop_assert_eq!(End::from(bind(&dtab, &path, &Lab::default())), evaluated(&tree), "{} for {}", dtab, path);
     }
 
     #[test]
     fn winners_are_the_bound_leaves(dtab in dtab(), path in path()) {
-        if let Ok(Resolved::Tree(bound)) = bind(&dtab, &path, &Lab) {
+        if let Ok(Resolved::Tree(bound)) = bind(&dtab, &path, &Lab::default()) {
             let mut expected = Vec::new();
             shares(&bound, 1.0, &mut expected);
 
-            let tree = delegate(&dtab, &path, &Lab);
+            let tree = delegate(&dtab, &path, &Lab::default());
             let winners = tree.winner();
             let found = winners.leaves().iter().filter_map(|winner| match &winner.node.node {
                 DelegateNode::Leaf(bound) => Some((bound.to_string(), winner.share)),
