@@ -11,6 +11,7 @@ use crate::dtab::{Element, Prefix};
 use crate::name_tree::{NameTree, Weighted};
 use crate::path::{Path, Segment, is_showable};
 use crate::span::Span;
+use crate::work;
 
 /// The deepest nesting of parentheses. People write two or three.
 pub const MAX_NESTING: usize = 64;
@@ -207,7 +208,9 @@ impl<'t> Parser<'t> {
         if self.eat('>') {
             return Ok(());
         }
-        let split = self.rest().trim_start().starts_with('>');
+        let behind = self.rest().trim_start();
+        work::count(self.rest().len() - behind.len());
+        let split = behind.starts_with('>');
         Err(self.error(if split { ParseErrorKind::SplitArrow } else { ParseErrorKind::ExpectedArrow(self.found()) }))
     }
 
@@ -245,8 +248,10 @@ impl<'t> Parser<'t> {
     fn segment(&mut self) -> Result<Segment, ParseError> {
         let mut bytes = Vec::new();
         loop {
-            let plain = self.rest().bytes().take_while(|byte| is_showable(*byte)).count();
-            bytes.extend(self.rest().bytes().take(plain));
+            let rest = self.rest();
+            let plain = rest.bytes().position(|byte| !is_showable(byte)).unwrap_or(rest.len());
+            work::count(plain);
+            bytes.extend_from_slice(rest.as_bytes().get(..plain).unwrap_or_default());
             self.at += plain;
             if !self.eat('\\') {
                 break;
@@ -330,7 +335,9 @@ impl<'t> Parser<'t> {
     }
 
     fn digits(&mut self) {
-        self.at += self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        let digits = self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        work::count(digits);
+        self.at += digits;
     }
 
     fn simple(&mut self, depth: usize) -> Result<NameTree<Path>, ParseError> {
@@ -371,6 +378,7 @@ impl<'t> Parser<'t> {
 
     /// Why the rule before is not over here, where neither `;` nor the end is.
     fn no_separator(&self) -> ParseError {
+        work::count(2 * self.rest().len());
         let arrow = self.rest().find("=>");
         let separator = self.rest().find(';').unwrap_or(usize::MAX);
         if self.peek() == Some('/')
@@ -415,6 +423,7 @@ impl<'t> Parser<'t> {
     }
 
     fn peek(&self) -> Option<char> {
+        work::count(1);
         self.rest().chars().next()
     }
 
@@ -431,6 +440,7 @@ impl<'t> Parser<'t> {
     }
 
     fn eat(&mut self, wanted: char) -> bool {
+        work::count(1);
         let eaten = self.rest().starts_with(wanted);
         if eaten {
             self.at += wanted.len_utf8();
@@ -455,6 +465,7 @@ impl<'t> Parser<'t> {
             }
             self.at += behind.find('\n').unwrap_or(behind.len());
         }
+        work::count(1 + self.at - start);
         if start < self.at {
             self.blank = Span::new(start, self.at);
         }

@@ -89,46 +89,92 @@ fn long_texts_end_at_the_bound() {
     assert_eq!(dtab(&blank(MAX_TEXT + 1)).unwrap_err().kind, ParseErrorKind::TooLong);
 }
 
-/// Each takes milliseconds; were one of them quadratic, it would take hours.
+/// Units that make long texts, and what can stand before them.
+const UNITS: [&str; 42] = [
+    "|",
+    "/",
+    "(",
+    ")",
+    "/a|",
+    "/a&",
+    "/a;",
+    "/a=>/b;",
+    "/a=>/b\n",
+    "~|",
+    "1*",
+    "1",
+    ".",
+    "#",
+    "#\n",
+    "# x\n",
+    "#x;\n",
+    " ",
+    "\u{2003}",
+    "\\x61",
+    "/\\x61",
+    "\\x",
+    "/a",
+    "*",
+    "/*",
+    "/*=>/a;",
+    "=",
+    "=>",
+    "= ",
+    "!",
+    "$",
+    "&",
+    ";",
+    "; ",
+    "/a=>~;",
+    "/a =>/b /c",
+    "(/a)|",
+    "0.5*/a&",
+    "9",
+    "\u{1f600}",
+    "a",
+    "/a=>(/b|/c & 2*(~));",
+];
+const STARTS: [&str; 5] = ["", "/", "/a=>", "/a=>/b|", "/a=>1 * /b & "];
+
+/// The errors of all parsers, and the characters that they looked at.
+fn read(text: &str) -> (Vec<ParseError>, usize) {
+    work::of(|| {
+        [dtab(text).err(), tree(text).err(), path(text).err(), prefix(text).err()].into_iter().flatten().collect()
+    })
+}
+
 #[test]
-fn a_mebibyte_of_anything_is_read_at_once() {
-    for unit in [
-        "|",
-        "/",
-        "(",
-        ")",
-        "/a|",
-        "/a&",
-        "/a;",
-        "/a=>/b;",
-        "/a=>/b\n",
-        "~|",
-        "1*",
-        "1",
-        ".",
-        "#",
-        "#\n",
-        " ",
-        "\\x61",
-        "/\\x61",
-        "*",
-        "/*",
-        "=",
-        "=>",
-        "!",
-        "$",
-        "/a=>~;",
-        "/a =>/b /c",
-        "\u{1f600}",
-        "a",
-    ] {
-        for start in ["", "/a=>", "/a=>/b|", "/"] {
+fn a_mebibyte_of_anything_is_read_by_a_few_looks_at_each_character() {
+    for unit in UNITS {
+        for start in STARTS {
             let text = start.to_owned() + &unit.repeat((1 << 20) / unit.len());
-            for found in
-                [dtab(&text).err(), tree(&text).err(), path(&text).err(), prefix(&text).err()].into_iter().flatten()
-            {
+            let (error, looks) = work::of(|| dtab(&text).err());
+            assert!(looks <= 16 * text.len(), "{start}{unit}..: {looks}");
+            if let Some(found) = error {
                 assert!(found.span.start <= found.span.end && found.span.end <= text.len(), "{start}{unit}..");
             }
+        }
+    }
+}
+
+#[test]
+fn twice_the_text_is_twice_the_work() {
+    for unit in UNITS {
+        for start in STARTS {
+            let looks = |times: usize| read(&(start.to_owned() + &unit.repeat(times))).1;
+            let (once, twice) = (looks(1_000), looks(2_000));
+            assert!(twice <= 2 * once + 64, "{start}{unit}..: {once}, then {twice}");
+        }
+    }
+}
+
+#[test]
+fn nesting_of_a_hundred_thousand_ends_at_the_bound_after_a_few_looks() {
+    for unit in ["(", "(/a|", "(/a&", "1*(", "~ & ( ", "(#x\n", "((("] {
+        for text in [unit.repeat(100_000), format!("/a => {}", unit.repeat(100_000))] {
+            let (errors, looks) = read(&text);
+            assert!(errors.iter().any(|error| error.kind == ParseErrorKind::TooDeep), "{unit}: {errors:?}");
+            assert!(looks <= 100 * MAX_NESTING * unit.len(), "{unit}: {looks}");
         }
     }
 }
