@@ -84,6 +84,16 @@ enum Text {
     InUse,
 }
 
+impl Text {
+    /// For the log.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::File => "configuration",
+            Self::InUse => "certificates and other files",
+        }
+    }
+}
+
 impl App {
     /// Starts everything; when this returns, every address is listened on.
     ///
@@ -198,15 +208,16 @@ impl App {
             Ok(()) => {
                 counted.0.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(
+                    what = text.words(),
                     generation = self.control.shared.published.load().snapshot.generation,
-                    "configuration reloaded"
+                    "taken on"
                 );
             }
             Err(findings) => {
                 counted.1.fetch_add(1, Ordering::Relaxed);
                 for finding in findings {
                     let place = finding.place().map(|(file, line, column)| format!("{file}:{line}:{column}"));
-                    tracing::error!(place = place.as_deref().unwrap_or_default(), message = %finding.message, "new configuration refused, the one in use goes on");
+                    tracing::error!(what = text.words(), place = place.as_deref().unwrap_or_default(), message = %finding.message, "refused, what was there goes on");
                 }
             }
         }

@@ -65,7 +65,10 @@ async fn forward(
     let sent = send(&outbound, parts, body, observation);
     match deadline {
         None => sent.await,
-        Some(deadline) => within(deadline, sent).await.unwrap_or_else(|| Err(late(&route))),
+        Some(deadline) => match deadline.remaining(SystemTime::now()) {
+            Duration::ZERO => Err(late(&route).retryable()),
+            left => tokio::time::timeout(left, sent).await.unwrap_or_else(|_| Err(late(&route))),
+        },
     }
 }
 
@@ -114,14 +117,6 @@ fn earliest(route: &Route, received: Option<Deadline>) -> Option<Deadline> {
         (Some(own), Some(received)) => Some(own.strictest(received)),
         (own, received) => own.or(received),
     }
-}
-
-async fn within<T>(deadline: Deadline, future: impl Future<Output = T>) -> Option<T> {
-    let left = deadline.remaining(SystemTime::now());
-    if left == Duration::ZERO {
-        return None;
-    }
-    tokio::time::timeout(left, future).await.ok()
 }
 
 fn late(route: &Route) -> Failure {

@@ -22,7 +22,8 @@ pub fn run(path: &Path) -> u8 {
         }
     };
     print::findings(&loaded.warnings);
-    let log = log_to_stderr("info");
+    // h2 tells of what peers do to it at `warn`: whoever likes could fill the log.
+    let log = log_to_stderr("info,h2=error");
     raise_file_limit();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

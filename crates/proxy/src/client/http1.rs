@@ -77,8 +77,8 @@ pub async fn send(
         let message = format!("{who}: the connection closed before the request was sent");
         return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable(), request: Some(request) };
     }
-    if let Some(failure) = callers_fault(&error) {
-        return Sent::Lost { failure, before_response: false };
+    if let Some(body) = causes(&error).find_map(|cause| cause.downcast_ref::<BodyError>()) {
+        return Sent::Lost { failure: Failure::from(body), before_response: false };
     }
     if let Some(failure) = refused_late(client, endpoint.addr, connection.refusal.as_ref()) {
         return Sent::Unsent { failure, request: None };
@@ -88,16 +88,6 @@ pub async fn send(
         if before_response { "it closed the connection before a response" } else { "its response is no HTTP/1.1" };
     let failure = Failure::new(Word::BadResponse, format!("{who}: {what} ({})", chain(&error)));
     Sent::Lost { failure, before_response }
-}
-
-/// The request's own body broke off, or was too long: not the endpoint's doing.
-fn callers_fault(error: &hyper::Error) -> Option<Failure> {
-    let body = causes(error).find_map(|cause| cause.downcast_ref::<BodyError>())?;
-    let word = match body {
-        BodyError::TooLong { .. } => Word::BodyTooLong,
-        BodyError::Http1(_) | BodyError::Http2(_) => Word::BadRequest,
-    };
-    Some(Failure::new(word, body.to_string()).closing())
 }
 
 /// Longest head of a response.

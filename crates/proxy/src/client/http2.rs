@@ -19,7 +19,8 @@ use super::connect::{Connected, Received, refused_late};
 use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
-use crate::body::{Http2Body, Incoming, RequestBody, http2 as body_http2};
+use crate::body::http2::{self as body_http2, SendError};
+use crate::body::{Http2Body, Incoming, RequestBody};
 use crate::gather::gathered;
 use crate::request::answer::{Failure, Word};
 use crate::telemetry::Wire;
@@ -183,16 +184,24 @@ pub async fn send(
         Ok(sent) => sent,
         Err(error) => return failed(client, endpoint, slot, &error),
     };
+    let broken = Rc::new(RefCell::new(None));
+    let told = Rc::clone(&broken);
     let pump = (!ends).then(|| {
         PumpGuard(worker.spawn(async move {
-            if let Err(error) = body_http2::send(body, &mut stream).await {
-                tracing::debug!(%error, "a request's body did not go out whole");
+            match body_http2::send(body, &mut stream).await {
+                Err(SendError::Source(error)) => *told.borrow_mut() = Some(Failure::from(&error)),
+                Err(error) => tracing::debug!(%error, "a request's body did not go out whole"),
+                Ok(()) => {}
             }
         }))
     });
     match response.await {
         Ok(response) => Sent::Answered(received(response, pump)),
-        Err(error) => failed(client, endpoint, slot, &error),
+        Err(error) => match broken.take() {
+            // The stream was reset by ourselves: the request's own body broke off.
+            Some(failure) => Sent::Lost { failure, before_response: false },
+            None => failed(client, endpoint, slot, &error),
+        },
     }
 }
 

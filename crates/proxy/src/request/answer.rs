@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 use waypost_naming::{DelegateError, Path};
 use waypost_routing::{Addresses, Outcome};
 
-use crate::body::ResponseBody;
+use crate::body::{BodyError, ResponseBody};
 
 /// What went wrong, in the word that `waypost-error` carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +134,11 @@ impl Word {
         matches!(self, Self::TlsName | Self::TlsUntrusted | Self::TlsExpired | Self::TlsRevoked | Self::TlsStrict)
     }
 
+    /// The request itself is at fault, whatever endpoint it was on its way to.
+    pub const fn is_callers(self) -> bool {
+        matches!(self, Self::BadRequest | Self::BodyTooLong)
+    }
+
     /// The word itself.
     pub const fn as_str(self) -> &'static str {
         self.row().0
@@ -192,6 +197,17 @@ impl Failure {
     pub fn closing(mut self) -> Self {
         self.close = true;
         self
+    }
+}
+
+impl From<&BodyError> for Failure {
+    /// A request's own body broke off, or was too long: not the endpoint's doing.
+    fn from(body: &BodyError) -> Self {
+        let word = match body {
+            BodyError::TooLong { .. } => Word::BodyTooLong,
+            BodyError::Http1(_) | BodyError::Http2(_) => Word::BadRequest,
+        };
+        Self::new(word, body.to_string()).closing()
     }
 }
 

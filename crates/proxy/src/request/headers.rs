@@ -53,14 +53,15 @@ pub fn take(headers: &mut HeaderMap, trust: Trust, max_call_depth: u32) -> Resul
         return Err(Failure::new(
             Word::CallDepth,
             format!("the request went through more than {max_call_depth} proxies: it goes round in circles"),
-        ));
+        )
+        .retryable());
     }
     let mut context = Context::default();
     if found.l5d {
         read(headers, trust, &mut context)?;
         remove_l5d(headers, trust.clear);
     }
-    if found.tracing && !trust.context {
+    if found.tracing && (trust.clear || !trust.context) {
         for name in TRACING {
             headers.remove(name);
         }

@@ -126,11 +126,10 @@ impl Route {
         self.budget.deposit(worker, now);
     }
 
-    /// Tells this worker's share of the retries that are left.
-    pub fn tell(&self, workers: usize, now: Instant) {
+    /// Tells how many retries are left, in the process.
+    pub fn tell(&self, now: Instant) {
         if let Some(metrics) = &self.metrics {
-            #[expect(clippy::cast_precision_loss, reason = "a machine has fewer than 2^52 cores")]
-            metrics.retry_budget(self.budget.balance(now) / workers as f64);
+            metrics.retry_budget(self.budget.balance(now));
         }
     }
 

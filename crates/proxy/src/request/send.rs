@@ -96,6 +96,10 @@ pub async fn send(
                     Again::No => false,
                 };
                 if !allowed || !may_retry(&worker, outbound, observation) {
+                    if failure.word.is_callers() {
+                        // Nothing is learnt of the endpoint from a request that was broken before it got there.
+                        observation.in_flight = None;
+                    }
                     return Err(failure);
                 }
                 request

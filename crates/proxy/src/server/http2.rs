@@ -43,13 +43,14 @@ where
     let streams = Streams { tasks: TaskTracker::new(), open: Rc::default() };
     let watch = tokio::time::sleep(config.idle_timeout);
     let mut watch = std::pin::pin!(watch);
-    let (mut used, mut told) = (Instant::now(), false);
+    let mut used = Instant::now();
+    let mut told: Option<Instant> = None;
     let ended = poll_fn(|cx| {
         connection.wakes(cx.waker());
-        if connection.draining().is_some() && !told {
+        if connection.draining().is_some() && told.is_none() {
             // GOAWAY, then the streams that are open finish (RFC 9113 section 6.8).
             serving.graceful_shutdown();
-            told = true;
+            told = Some(Instant::now());
         }
         loop {
             match serving.poll_accept(cx) {
@@ -69,13 +70,22 @@ where
             used = Instant::now();
         }
         while watch.as_mut().poll(cx).is_ready() {
-            let idle_until = used + config.idle_timeout;
-            if streams.open.get() == 0 && idle_until <= Instant::now() && !told {
-                serving.graceful_shutdown();
-                told = true;
-                cx.waker().wake_by_ref();
+            let now = Instant::now();
+            let idle = streams.open.get() == 0;
+            match told {
+                // A peer that does not even answer our PING is not waited for.
+                Some(told) if idle && now.saturating_duration_since(told) >= config.head_timeout => {
+                    return Poll::Ready(Ok(()));
+                }
+                None if idle && used + config.idle_timeout <= now => {
+                    serving.graceful_shutdown();
+                    told = Some(now);
+                    cx.waker().wake_by_ref();
+                }
+                Some(_) | None => {}
             }
-            watch.as_mut().reset(idle_until.max(Instant::now() + TICK).into());
+            let due = told.map_or(used + config.idle_timeout, |told| told + config.head_timeout);
+            watch.as_mut().reset(due.max(now + TICK).into());
         }
         Poll::Pending
     })

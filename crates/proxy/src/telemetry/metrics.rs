@@ -65,7 +65,7 @@ impl ServiceMetrics {
         self.retries.set(self.retries.get() + 1);
     }
 
-    /// How many retries the budget allows at once from here; a worker tells its own share, shares are added up.
+    /// How many retries the budget of the process allows at once.
     pub fn retry_budget(&self, left: f64) {
         self.retry_budget.set(left);
     }
@@ -107,7 +107,8 @@ impl Counts for ServiceCounts {
         self.success += other.success;
         self.failure += other.failure;
         self.retries += other.retries;
-        self.retry_budget += other.retry_budget;
+        // Every worker tells the same, that of the process.
+        self.retry_budget = self.retry_budget.max(other.retry_budget);
         self.latency.merge(&other.latency);
     }
 }

@@ -174,7 +174,7 @@ impl LocalRouter {
     /// Brings up to date what is told rather than counted.
     pub fn tell(&self, now: Instant) {
         for route in self.routes.borrow().bound() {
-            route.tell(self.worker.shared.workers, now);
+            route.tell(now);
         }
     }
 
