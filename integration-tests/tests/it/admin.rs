@@ -283,13 +283,6 @@ async fn openmetrics_is_given_when_it_is_asked_for() {
 }
 
 #[tokio::test]
-#[ignore = "this version has the Prometheus form only"]
-async fn metrics_are_given_as_json_too() {
-    let (_users, proxy) = busy().await;
-    proxy.admin("/admin/metrics.json").await.is(200).json();
-}
-
-#[tokio::test]
 async fn certificates_tell_when_they_end() {
     let ca = Ca::new();
     let proxy = Spec::router("in")

@@ -318,3 +318,36 @@ async fn error_texts_are_one_bounded_line() {
     assert!((400..=502).contains(&answer.status()), "{answer:?}");
     assert!(answer.header("l5d-err").unwrap_or_default().is_ascii(), "{answer:?}");
 }
+
+#[tokio::test]
+async fn broken_upload_is_no_failure_of_the_endpoint() {
+    for version in ["http1", "http2"] {
+        let users = match version {
+            "http1" => Origin::http("users").await,
+            _ => Origin::named("users").http2().start().await,
+        };
+        let protocol = format!("protocol = \"{version}\"");
+        let proxy = Spec::router("out").client(&protocol).endpoint("users", users.addr()).start().await;
+        proxy.get("users", "/").await.is(200);
+        for _ in 0..6 {
+            let mut client = proxy.http1().await;
+            client
+                .send("POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
+                .await;
+            client.answer_to("POST").await.expect("a response").is_error(400, "bad_request");
+        }
+        let client = proxy.client("/#/fs/users").await.expect("it was used");
+        let endpoint = &client["endpoints"][0];
+        assert_eq!((&endpoint["state"], &endpoint["failures"]), (&"alive".into(), &0.into()), "{version}: {endpoint}");
+        proxy.get("users", "/").await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn passed_deadline_reaches_nobody_and_says_so() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out").endpoint("users", users.addr()).start().await;
+    let late = proxy.ask(&Ask::get("users", "/").header("l5d-ctx-deadline", "1 2")).await.is_error(504, "timeout");
+    assert_eq!(late.header("l5d-retryable"), Some("true"));
+    assert_eq!(users.requests(), 0);
+}

@@ -175,12 +175,14 @@ async fn clear_context_takes_nothing_from_outside() {
         .header("l5d-ctx-dtab", "/svc/users => /#/fs/beta")
         .header("l5d-ctx-deadline", "1 2")
         .header("l5d-sample", "1.0")
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .header("x-b3-traceid", "463ac35c9f6413ad")
         .header("l5d-anything", "x");
 
     assert_eq!(proxy.ask(&ask).await.is(200).json()["origin"], "users");
 
     let seen = users.last();
-    for name in ["l5d-dtab", "l5d-ctx-dtab", "l5d-sample", "l5d-anything"] {
+    for name in ["l5d-dtab", "l5d-ctx-dtab", "l5d-sample", "l5d-anything", "traceparent", "x-b3-traceid"] {
         assert_eq!(seen.header(name), None, "{name}");
     }
 }

@@ -309,3 +309,38 @@ async fn flood_of_overrides_costs_other_tenants_nothing() {
     assert_caches_are_bounded(&metrics);
     assert!(metrics.sum("waypost_cache_evictions_total", &[]) >= 1.0, "what is over is evicted, and counted");
 }
+
+#[tokio::test]
+async fn slow_head_on_a_kept_connection_is_408_too() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out")
+        .server("idle_timeout = \"1h\"\nhead_timeout = \"200ms\"")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    let mut client = proxy.http1().await;
+    client.ask(&Ask::get("users", "/")).await.is(200);
+    client.send("GET / HT").await;
+    client.answer_to("GET").await.expect("a response").is(408);
+    assert_eq!(users.requests(), 1);
+}
+
+#[tokio::test]
+async fn http2_peer_that_says_nothing_more_is_closed() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out")
+        .server("idle_timeout = \"200ms\"\nhead_timeout = \"200ms\"")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // HEADERS for stream 1 without END_HEADERS, and nothing after it.
+    let half_a_head = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
+    for rest in [&[][..], &settings, &[&settings[..], &half_a_head].concat()] {
+        let mut silent = proxy.http1().await;
+        silent.send([&preface[..], rest].concat()).await;
+        silent.until_closed().await;
+    }
+    proxy.metric_is("waypost_server_connections", &[("protocol", "http2")], 0.0).await;
+}

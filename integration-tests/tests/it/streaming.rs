@@ -212,30 +212,6 @@ async fn answer_before_the_end_of_the_request_is_passed_on() {
 }
 
 #[tokio::test]
-#[ignore = "upgrades are refused by this version"]
-async fn websocket_becomes_a_tunnel() {
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
-    let origin = Origin::that(Behaviour::Raw(vec![Step::send(switch), Step::Tunnel])).await;
-    let proxy = Spec::router("out").endpoint("users", origin.addr()).start().await;
-    let mut client = proxy.http1().await;
-    let ask = Ask::get("users", "/chat")
-        .header("Connection", "Upgrade")
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .header("Sec-WebSocket-Version", "13");
-    client.send(ask.to_http1()).await;
-
-    let head = client.head().await;
-    assert_eq!(head.words()[1], "101", "{head:?}");
-    assert_eq!(head.field("upgrade"), Some("websocket"));
-    for message in ["hello", "again"] {
-        client.send(message).await;
-        assert_eq!(client.take(&mut Framing::UntilClose, 5).await, message);
-    }
-    assert_eq!(origin.last().header("sec-websocket-version"), Some("13"));
-}
-
-#[tokio::test]
 async fn refused_upgrade_leaves_an_ordinary_connection() {
     let (origin, proxy) = behind(false, Behaviour::Echo).await;
     let mut client = proxy.http1().await;
