@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use waypost_naming::{Answer, Bound, DelegateTree, Dtab, NameTree, Namer, Path, Resolved, Weighted};
+use waypost_naming::{Answer, Bound, DelegateTree, Dtab, Layered, NameTree, Namer, Path, Resolved, Table, Weighted};
 
 use crate::address::AddressSet;
 use crate::decision::{Choice, Decision, Leaf, Outcome};
@@ -26,16 +26,10 @@ pub struct Binding {
 pub fn bind(dtab: &DtabCell, overrides: &Dtab, path: &Path, namers: &NamerSet) -> Binding {
     let mut dependencies = Dependencies::default();
     dependencies.note(dtab.version_handle());
-    let rules = dtab.snapshot();
-    let rules = if overrides.is_empty() { rules } else { Arc::new(rules.append(overrides)) };
+    let base = dtab.compiled();
     let recorder = Recorder { namers, dependencies: RefCell::new(dependencies) };
-    let (outcome, choice, leaves) = match waypost_naming::bind(&rules, path, &recorder) {
-        Ok(Resolved::Tree(tree)) => decide(tree),
-        Ok(Resolved::Pending) => (Outcome::Pending, Choice::Nothing, Vec::new()),
-        Err(error) => (Outcome::Error(error), Choice::Nothing, Vec::new()),
-    };
-    let decision = Decision { logical: path.clone(), outcome, choice, leaves };
-    Binding { decision, dependencies: recorder.dependencies.into_inner() }
+    let decision = decision(&Layered::new(&base, overrides), path, &recorder);
+    Binding { decision, dependencies: recorder.dependencies.into_inner().settled() }
 }
 
 /// Every branch that `path` has by the rules of `dtab`, for people; [`bind`] follows the winning ones.
@@ -56,6 +50,16 @@ impl Namer for Recorder<'_> {
     fn lookup(&self, path: &Path) -> Answer<Self::Addr> {
         self.namers.lookup_noting(path, &mut self.dependencies.borrow_mut())
     }
+}
+
+/// What `path` is bound to by the rules of `table`, which the slow and plain [`Dtab`] is too: both decide the same.
+fn decision(table: &impl Table, path: &Path, namer: &impl Namer<Addr = Arc<AddressSet>>) -> Decision {
+    let (outcome, choice, leaves) = match waypost_naming::bind(table, path, namer) {
+        Ok(Resolved::Tree(tree)) => decide(tree),
+        Ok(Resolved::Pending) => (Outcome::Pending, Choice::Nothing, Vec::new()),
+        Err(error) => (Outcome::Error(error), Choice::Nothing, Vec::new()),
+    };
+    Decision { logical: path.clone(), outcome, choice, leaves }
 }
 
 fn decide(tree: NameTree<Bound<Arc<AddressSet>>>) -> (Outcome, Choice, Vec<Leaf>) {
@@ -128,3 +132,6 @@ fn normalised<T>(members: &[Weighted<T>]) -> Vec<f64> {
     let sum: f64 = members.iter().map(scaled).sum();
     members.iter().map(|member| scaled(member) / sum).collect()
 }
+
+#[cfg(test)]
+mod tests;

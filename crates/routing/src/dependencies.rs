@@ -18,6 +18,14 @@ impl Version {
     pub(crate) fn bump(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
     }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn place(&self) -> *const AtomicU64 {
+        Arc::as_ptr(&self.0)
+    }
 }
 
 /// All the state that one binding depends on, as it was then.
@@ -43,10 +51,20 @@ impl Dependencies {
 
     /// Notes the state behind `version` as it was when `seen` was read.
     pub(crate) fn note_as_of(&mut self, version: &Version, seen: u64) {
-        // A later look at the same state must not hide a change since the first one: the first number stays.
-        if !self.seen.iter().any(|(known, _)| Arc::ptr_eq(&known.0, &version.0)) {
+        // The same state one look after the other is the usual case; what else comes twice is found once, at the end.
+        if !self.seen.last().is_some_and(|(last, _)| last.is(version)) {
             self.seen.push((version.clone(), seen));
         }
+    }
+
+    /// The same, each state once: sorted, since a wide union looks at thousands.
+    ///
+    /// A later look at the same state must not hide a change since the first one: the first number stays.
+    pub(crate) fn settled(mut self) -> Self {
+        self.seen.sort_by_key(|(version, _)| version.place());
+        self.seen.dedup_by(|(later, _), (first, _)| later.is(first));
+        self.seen.shrink_to_fit();
+        self
     }
 }
 
@@ -66,5 +84,19 @@ mod tests {
         assert!(dependencies.changed());
         dependencies.note(&first);
         assert!(dependencies.changed(), "a second look does not forget the change");
+    }
+
+    #[test]
+    fn settled_keeps_each_state_once_with_what_was_seen_first() {
+        let versions = [(); 100].map(|()| Version::default());
+        let mut dependencies = Dependencies::default();
+        versions.iter().for_each(|version| dependencies.note(version));
+        versions[7].bump();
+        versions.iter().rev().for_each(|version| dependencies.note(version));
+        let settled = dependencies.settled();
+        assert_eq!(settled.seen.len(), versions.len());
+        assert!(settled.changed());
+        let seen: u64 = settled.seen.iter().map(|(_, seen)| seen).sum();
+        assert_eq!(seen, 0);
     }
 }
