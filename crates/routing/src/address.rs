@@ -54,8 +54,8 @@ impl Addresses {
 
 /// The endpoints of one bound path: one writer, many readers.
 ///
-/// A set is published to, or it is derived: what a [`Mapping`] makes of another one, computed by whoever reads it after
-/// a change. So derived sets are as current as their base, without a task of their own.
+/// A set is published to, or it is derived: what a transformer makes of another one, computed by whoever reads it after a
+/// change. So derived sets are as current as their base, without a task of their own.
 #[derive(Debug)]
 pub struct AddressSet {
     source: Source,
