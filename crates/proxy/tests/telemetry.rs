@@ -111,7 +111,7 @@ fn plain_text() {
     waypost_service_retries_total{router="out",service="/svc/users"} 1
     # HELP waypost_service_retry_budget Retries that the budget allows at once.
     # TYPE waypost_service_retry_budget gauge
-    waypost_service_retry_budget{router="out",service="/svc/users"} 100
+    waypost_service_retry_budget{router="out",service="/svc/users"} 50
     # HELP waypost_client_requests_total Attempts that ended, by bound path and class.
     # TYPE waypost_client_requests_total counter
     waypost_client_requests_total{router="out",client="/#/lab/users",class="success"} 2
