@@ -42,7 +42,7 @@ pub use self::health::HealthRegistry;
 pub use self::identity::{
     BadPeerName, ClientTls, NoIdentity, PeerName, PeerNameError, TlsRule, TlsSettings, TlsVersion, Unmatched,
 };
-pub use self::namer::{NamerConfig, NamerKind, NamerSet, Problem};
+pub use self::namer::{DnsConfig, NamerConfig, NamerKind, NamerSet, Problem};
 pub use self::network::{Network, NetworkError};
 pub use self::transform::{Transformer, TransformerKind, transform, transform_delegation};
 pub use self::watch::{Changes, DirectoryWatch, directories_of};

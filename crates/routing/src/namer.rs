@@ -9,6 +9,7 @@ mod fixed;
 mod fs;
 mod host;
 mod inet;
+mod stamp;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -27,7 +28,8 @@ use crate::dependencies::Dependencies;
 use crate::generation::Generation;
 use crate::transform::{Transformer, transform};
 
-use self::dns::Resolution;
+pub use self::dns::DnsConfig;
+use self::dns::{Resolution, Resolver};
 use self::fixed::FixedNames;
 use self::fs::FsNames;
 use self::inet::Inet;
@@ -96,16 +98,22 @@ impl NamerSet {
     /// for each new one that is looked up later).
     #[must_use]
     pub fn read(configs: &[NamerConfig]) -> (Self, Vec<Problem>) {
+        Self::read_with(configs, &DnsConfig::default())
+    }
+
+    /// [`NamerSet::read`] with host names looked up as `dns` says.
+    #[must_use]
+    pub fn read_with(configs: &[NamerConfig], dns: &DnsConfig) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
         let configured = configs.iter().enumerate().map(|(namer, config)| {
             Configured::new(config, |root_dir| {
-                let (names, findings) = FsNames::read(root_dir);
+                let (names, findings) = FsNames::read(root_dir, dns);
                 problems.extend(findings.into_iter().map(|finding| Problem { namer, finding }));
                 names
             })
         });
         let configured = configured.collect();
-        (Self { configured, inet: Inet::at_once() }, problems)
+        (Self { configured, inet: Inet::at_once(dns) }, problems)
     }
 
     /// Starts tasks that keep everything up to date until `stop`. Call it on the control runtime: they run there.
@@ -118,10 +126,22 @@ impl NamerSet {
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        let configured = configs
-            .iter()
-            .map(|config| Configured::new(config, |root_dir| FsNames::live(root_dir, &generation, tasks, &stop)));
-        Self { configured: configured.collect(), inet: Inet::live(generation, tasks, stop) }
+        Self::live_with(configs, &DnsConfig::default(), generation, tasks, stop)
+    }
+
+    /// [`NamerSet::live`] with host names looked up as `dns` says.
+    #[must_use]
+    pub fn live_with(
+        configs: &[NamerConfig],
+        dns: &DnsConfig,
+        generation: Arc<Generation>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let resolver = Resolver::of(dns);
+        let fs = |root_dir: &std::path::Path| FsNames::live(root_dir, resolver.clone(), &generation, tasks, &stop);
+        let configured = configs.iter().map(|config| Configured::new(config, fs)).collect();
+        Self { configured, inet: Inet::live(resolver.clone(), generation, tasks, stop) }
     }
 
     /// The same namers, of which each one's answers go through its list of `transformers`: one list for each configured

@@ -1,15 +1,44 @@
-//! Host names to IP addresses, beside the workers: asked again every 5 s, never more than a few at once.
+//! Host names to IP addresses, beside the workers: asked again when an answer no longer holds, never more than a few at
+//! once.
+//!
+//! [`HostWatch`] says when; `stub` looks up, by `hosts` and `servers`.
+
+mod hosts;
+mod servers;
+mod stub;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use self::stub::Stub;
+
+/// Where host names are looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DnsConfig {
+    /// Names the servers, the search list, `ndots`, `timeout` and `attempts`, as resolv.conf(5) says; looked at again
+    /// before each look-up. Where it can't be read or names no server, getaddrinfo(3) is asked. Default:
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: PathBuf,
+    /// Names that are known without asking, as hosts(5) says; looked at again before each look-up. Default: `/etc/hosts`.
+    pub hosts: PathBuf,
+    /// Asked instead of the servers that `resolv_conf` names, in this order. Default: none.
+    pub servers: Vec<SocketAddr>,
+}
+
+impl Default for DnsConfig {
+    fn default() -> Self {
+        Self { resolv_conf: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into(), servers: Vec::new() }
+    }
+}
 
 /// What a resolver says of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,14 +52,15 @@ pub(super) enum Resolution {
 }
 
 impl Resolution {
+    fn known(mut addresses: Vec<IpAddr>) -> Self {
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() { Self::Unknown } else { Self::Known(addresses) }
+    }
+
     fn of(answer: io::Result<impl Iterator<Item = IpAddr>>) -> Self {
         match answer {
-            Ok(addresses) => {
-                let mut addresses: Vec<_> = addresses.collect();
-                addresses.sort_unstable();
-                addresses.dedup();
-                if addresses.is_empty() { Self::Unknown } else { Self::Known(addresses) }
-            }
+            Ok(addresses) => Self::known(addresses.collect()),
             Err(error) if is_unknown(&error) => Self::Unknown,
             Err(error) => Self::Temporary(error.to_string()),
         }
@@ -51,8 +81,50 @@ fn is_unknown(error: &io::Error) -> bool {
     words.iter().any(|words| text.contains(words))
 }
 
+/// IPv4 or IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    const fn has(self, ip: &IpAddr) -> bool {
+        matches!((self, ip), (Self::V4, IpAddr::V4(_)) | (Self::V6, IpAddr::V6(_)))
+    }
+}
+
+/// An answer, and how long it holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Reply {
+    pub(super) resolution: Resolution,
+    /// `None`: whoever answered doesn't say.
+    pub(super) ttl: Option<Duration>,
+    /// The addresses that nobody could tell of, while those of the other family are known.
+    pub(super) missing: Option<Family>,
+}
+
+impl From<Resolution> for Reply {
+    fn from(resolution: Resolution) -> Self {
+        Self { resolution, ttl: None, missing: None }
+    }
+}
+
+impl Reply {
+    /// What is known now, when `before` was: the addresses that nobody could tell of stay what they were.
+    fn after(self, before: Option<&Resolution>) -> Resolution {
+        match (self.resolution, before, self.missing) {
+            (Resolution::Known(mut now), Some(Resolution::Known(before)), Some(missing)) => {
+                now.extend(before.iter().filter(|ip| missing.has(ip)));
+                Resolution::known(now)
+            }
+            (resolution, _, _) => resolution,
+        }
+    }
+}
+
 /// One look-up, run by whoever polls it.
-pub(super) type Lookup = Pin<Box<dyn Future<Output = Resolution> + Send>>;
+pub(super) type Lookup = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// Makes look-ups. Boxed, since tests bring their own and a look-up is rare.
 #[derive(Clone)]
@@ -69,14 +141,10 @@ impl Resolver {
         Self(Arc::new(lookup))
     }
 
-    /// What the system is configured to ask: hosts file, DNS.
-    pub(super) fn system() -> Self {
-        Self::new(|name| {
-            Box::pin(async move {
-                let answer = tokio::net::lookup_host((&*name, 0)).await;
-                Resolution::of(answer.map(|addresses| addresses.map(|address| address.ip())))
-            })
-        })
+    /// One that keeps what it heard for as long as it holds. Its look-ups belong to one runtime.
+    pub(super) fn of(config: &DnsConfig) -> Self {
+        let stub = Arc::new(Stub::new(config.clone()));
+        Self::new(move |name| Box::pin(Arc::clone(&stub).look_up(name)))
     }
 }
 
@@ -85,7 +153,7 @@ impl Resolver {
 pub(super) struct HostWatch {
     resolver: Resolver,
     hosts: HashMap<Arc<str>, Watched>,
-    running: JoinSet<(Arc<str>, Resolution)>,
+    running: JoinSet<(Arc<str>, Reply)>,
     /// New names and known ones don't wait for each other: a flood of names that nobody answers for can't keep the
     /// known from being refreshed.
     first: Arc<Semaphore>,
@@ -96,16 +164,34 @@ pub(super) struct HostWatch {
 /// When names are asked for again and given up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// How long after an answer a name is asked for again.
+    /// How long after an answer of unknown TTL, and after a failure, a name is asked for again.
     pub(super) refresh: Duration,
+    /// A TTL below counts as this one.
+    pub(super) shortest: Duration,
+    /// A TTL above counts as this one.
+    pub(super) longest: Duration,
     /// A name without any answer for so long counts as failed, so that nobody waits for it.
     pub(super) first_answer: Duration,
 }
 
 impl Default for Pace {
-    /// What the JVM under linkerd did.
+    /// Of unknown TTL: what the JVM under linkerd did.
     fn default() -> Self {
-        Self { refresh: Duration::from_secs(5), first_answer: Duration::from_secs(5) }
+        let five_seconds = Duration::from_secs(5);
+        Self { refresh: five_seconds, shortest: SHORTEST, longest: LONGEST, first_answer: five_seconds }
+    }
+}
+
+impl Pace {
+    /// How long after this answer the name is asked for again.
+    fn after(&self, reply: &Reply) -> Duration {
+        match (&reply.resolution, reply.ttl) {
+            (Resolution::Known(_) | Resolution::Unknown, Some(ttl)) => {
+                let ttl = ttl.clamp(self.shortest, self.longest);
+                if reply.missing.is_some() { ttl.min(self.refresh) } else { ttl }
+            }
+            (Resolution::Known(_) | Resolution::Unknown | Resolution::Temporary(_), _) => self.refresh,
+        }
     }
 }
 
@@ -179,11 +265,11 @@ impl HostWatch {
             let limit = Arc::clone(if host.known.is_none() { &self.first } else { &self.again });
             let (name, resolver) = (Arc::clone(name), self.resolver.clone());
             self.running.spawn(async move {
-                // Never closed. The permit is kept until the answer is there, however late: what counts is the
-                // threads that the system's resolver blocks.
+                // Never closed. The permit is kept until the answer is there, however late: what counts is what the
+                // name servers are asked at once, and the threads that the system's resolver blocks.
                 let _permit = limit.acquire_owned().await;
-                let resolution = (resolver.0)(Arc::clone(&name)).await;
-                (name, resolution)
+                let reply = (resolver.0)(Arc::clone(&name)).await;
+                (name, reply)
             });
         }
     }
@@ -208,8 +294,8 @@ impl HostWatch {
         self.hosts.values().filter_map(at).min().unwrap_or(now + self.pace.refresh)
     }
 
-    fn take_in(&mut self, ended: Result<(Arc<str>, Resolution), tokio::task::JoinError>) -> Option<Arc<str>> {
-        let (name, resolution) = match ended {
+    fn take_in(&mut self, ended: Result<(Arc<str>, Reply), tokio::task::JoinError>) -> Option<Arc<str>> {
+        let (name, reply) = match ended {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(%error, "a host name look-up ended badly");
@@ -220,7 +306,8 @@ impl HostWatch {
         };
         let host = self.hosts.get_mut(&name)?;
         host.asked = None;
-        host.due = Instant::now() + self.pace.refresh;
+        host.due = Instant::now() + self.pace.after(&reply);
+        let resolution = reply.after(host.known.as_ref());
         let keeps = matches!(
             (&host.known, &resolution),
             (Some(Resolution::Known(_) | Resolution::Unknown), Resolution::Temporary(_))
@@ -238,34 +325,54 @@ impl HostWatch {
     }
 }
 
-/// Resolves `names` now and gives those that were answered within `patience`. Blocks the caller; a thread whose
-/// answer is late ends by itself.
-pub(super) fn resolve_now(names: &HashSet<Arc<str>>, patience: Duration) -> HashMap<Arc<str>, Resolution> {
-    let deadline = std::time::Instant::now() + patience;
-    let queue: Arc<Mutex<Vec<Arc<str>>>> = Arc::new(Mutex::new(names.iter().cloned().collect()));
-    let (answers, answered) = mpsc::sync_channel(names.len());
-    for _ in 0..names.len().min(AGAIN_AT_ONCE) {
-        let (queue, answers) = (Arc::clone(&queue), answers.clone());
-        std::thread::spawn(move || {
-            let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            while let Some(name) = next() {
-                let found = (&*name, 0).to_socket_addrs();
-                let resolution = Resolution::of(found.map(|addresses| addresses.map(|address| address.ip())));
-                // There is room for all; nobody listens any more after the deadline.
-                if answers.send((name, resolution)).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    drop(answers);
+/// Resolves `names` now and gives those that were answered within `patience`. Blocks the caller; look-ups whose answer
+/// is late end by themselves.
+pub(super) fn resolve_now(
+    config: &DnsConfig,
+    names: &HashSet<Arc<str>>,
+    patience: Duration,
+) -> HashMap<Arc<str>, Resolution> {
     let mut resolved = HashMap::new();
+    if names.is_empty() {
+        return resolved;
+    }
+    let deadline = std::time::Instant::now() + patience;
+    let (answers, answered) = mpsc::sync_channel(names.len());
+    let (resolver, names) = (Resolver::of(config), names.clone());
+    // Not on the caller's thread: it may have a runtime of its own.
+    std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            runtime.block_on(resolve_all(resolver, names, &answers));
+            runtime.shutdown_background();
+        }
+        Err(error) => tracing::error!(%error, "host names not looked up"),
+    });
     while let Ok((name, resolution)) = answered.recv_timeout(deadline.duration_since(std::time::Instant::now())) {
         resolved.insert(name, resolution);
     }
     resolved
 }
 
+async fn resolve_all(resolver: Resolver, names: HashSet<Arc<str>>, answers: &mpsc::SyncSender<(Arc<str>, Resolution)>) {
+    let mut names = names.into_iter();
+    let mut running = JoinSet::new();
+    let start = |name: Arc<str>, running: &mut JoinSet<_>| {
+        let lookup = (resolver.0)(Arc::clone(&name));
+        running.spawn(async move { (name, lookup.await.resolution) });
+    };
+    names.by_ref().take(FIRST_AT_ONCE).for_each(|name| start(name, &mut running));
+    while let Some(ended) = running.join_next().await {
+        // There is room for all; nobody listens any more after the deadline.
+        if ended.is_ok_and(|answer| answers.send(answer).is_err()) {
+            return;
+        }
+        names.by_ref().take(1).for_each(|name| start(name, &mut running));
+    }
+}
+
+/// The bounds of a TTL: a name is not asked for all the time, and a move is noticed.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(5 * 60);
 const FIRST_AT_ONCE: usize = 64;
 const AGAIN_AT_ONCE: usize = 16;
 

@@ -24,7 +24,7 @@ use crate::dependencies::{Dependencies, Version};
 use crate::generation::Generation;
 use crate::watch::DirectoryWatch;
 
-use super::dns::{HostWatch, Pace, Resolver, resolve_now};
+use super::dns::{DnsConfig, HostWatch, Pace, Resolver, resolve_now};
 
 use self::reader::Reader;
 
@@ -67,12 +67,12 @@ enum Node {
 
 impl FsNames {
     /// Reads once, host names included.
-    pub(super) fn read(root: &FilePath) -> (Self, Vec<Finding>) {
+    pub(super) fn read(root: &FilePath, dns: &DnsConfig) -> (Self, Vec<Finding>) {
         let names = Self { shared: Arc::default() };
         let mut reader = Reader::new(root, Arc::clone(&names.shared), Arc::default());
         reader.scan();
         let hosts = reader.limit_hosts();
-        let mut resolved = resolve_now(&hosts, super::AT_ONCE_PATIENCE);
+        let mut resolved = resolve_now(dns, &hosts, super::AT_ONCE_PATIENCE);
         for host in hosts {
             let resolution = resolved.remove(&host).unwrap_or_else(super::unanswered);
             reader.resolve(&host, resolution);
@@ -83,13 +83,14 @@ impl FsNames {
     /// Starts the task that watches `root` until `stop`.
     pub(super) fn live(
         root: &FilePath,
+        resolver: Resolver,
         generation: &Arc<Generation>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
         let names = Self { shared: Arc::default() };
         let reader = Reader::new(root, Arc::clone(&names.shared), Arc::clone(generation));
-        tasks.spawn(watch(reader, HostWatch::new(Resolver::system(), Pace::default()), stop.clone()));
+        tasks.spawn(watch(reader, HostWatch::new(resolver, Pace::default()), stop.clone()));
         names
     }
 

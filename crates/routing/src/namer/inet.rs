@@ -19,7 +19,7 @@ use crate::address::{AddressSet, Addresses, Endpoint};
 use crate::dependencies::{Dependencies, Version};
 use crate::generation::Generation;
 
-use super::dns::{HostWatch, Pace, Resolution, Resolver, resolve_now};
+use super::dns::{DnsConfig, HostWatch, Pace, Resolution, Resolver, resolve_now};
 use super::host::Host;
 
 /// What a path below `/$` asks for.
@@ -38,19 +38,15 @@ pub(super) enum Inet {
     /// Names are resolved and kept so by a task.
     Live(Arc<HostTable>),
     /// Names are resolved by whoever asks, once.
-    AtOnce(Mutex<HashMap<Arc<str>, Resolution>>),
+    AtOnce { dns: DnsConfig, known: Mutex<HashMap<Arc<str>, Resolution>> },
 }
 
 impl Inet {
-    pub(super) fn at_once() -> Self {
-        Self::AtOnce(Mutex::default())
+    pub(super) fn at_once(dns: &DnsConfig) -> Self {
+        Self::AtOnce { dns: dns.clone(), known: Mutex::default() }
     }
 
-    pub(super) fn live(generation: Arc<Generation>, tasks: &TaskTracker, stop: CancellationToken) -> Self {
-        Self::with_resolver(Resolver::system(), generation, tasks, stop)
-    }
-
-    fn with_resolver(
+    pub(super) fn live(
         resolver: Resolver,
         generation: Arc<Generation>,
         tasks: &TaskTracker,
@@ -78,9 +74,9 @@ impl Inet {
                 Ok(set) => set,
                 Err(error) => return Answer::Error(error),
             },
-            (Host::Name(host), Self::AtOnce(known)) => {
+            (Host::Name(host), Self::AtOnce { dns, known }) => {
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                let resolution = known.entry(Arc::clone(&host)).or_insert_with(|| now(&host));
+                let resolution = known.entry(Arc::clone(&host)).or_insert_with(|| now(dns, &host));
                 Arc::new(AddressSet::new(addresses(resolution, port)))
             }
         };
@@ -88,8 +84,8 @@ impl Inet {
     }
 }
 
-fn now(host: &Arc<str>) -> Resolution {
-    let mut resolved = resolve_now(&HashSet::from([Arc::clone(host)]), super::AT_ONCE_PATIENCE);
+fn now(dns: &DnsConfig, host: &Arc<str>) -> Resolution {
+    let mut resolved = resolve_now(dns, &HashSet::from([Arc::clone(host)]), super::AT_ONCE_PATIENCE);
     resolved.remove(host).unwrap_or_else(super::unanswered)
 }
 

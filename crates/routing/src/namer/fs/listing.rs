@@ -1,42 +1,12 @@
 //! What regular files there are below a directory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::super::stamp::Stamp;
 use crate::watch::directories_of;
-
-/// What tells one content of a file from another without reading it, mostly.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Whether a file that was read at `at` and still has this stamp has the content that was read. Clocks of file
-    /// systems are coarse: two writes in one tick leave one stamp.
-    pub(super) fn vouches_at(&self, at: SystemTime) -> bool {
-        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
-        at.duration_since(UNIX_EPOCH + Duration::from_secs(seconds)).is_ok_and(|age| age > COARSE)
-    }
-}
 
 /// All regular files below a root, by their paths relative to it.
 #[derive(Default, Debug)]
@@ -116,8 +86,6 @@ impl Listing {
     }
 }
 
-/// No file system's clock is coarser.
-const COARSE: Duration = Duration::from_secs(2);
 /// Beyond this many files the rest is left out.
 pub(super) const MOST_FILES: usize = 100_000;
 const MOST_DIRECTORIES: usize = 10_000;

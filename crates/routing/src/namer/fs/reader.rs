@@ -11,8 +11,9 @@ use waypost_naming::{Finding, Source, Span};
 
 use super::super::dns::Resolution;
 use super::super::host::Host;
+use super::super::stamp::Stamp;
 use super::file::{self, Line};
-use super::listing::{DEEPEST, Listing, MOST_FILES, Stamp};
+use super::listing::{DEEPEST, Listing, MOST_FILES};
 use super::{Directory, Shared, Tree};
 use crate::address::{AddressSet, Addresses, Endpoint};
 use crate::generation::Generation;

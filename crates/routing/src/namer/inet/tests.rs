@@ -223,11 +223,12 @@ async fn the_task_resolves_keeps_the_last_good_and_takes_unknown_for_none() {
     let current = Arc::clone(&answer);
     let resolver = Resolver::new(move |_| -> Lookup {
         let answer = current.lock().unwrap().clone();
-        Box::pin(std::future::ready(answer))
+        Box::pin(std::future::ready(answer.into()))
     });
     let (asks, asked) = mpsc::channel(ASKS);
     let table = Arc::new(HostTable::new(asks));
-    let pace = Pace { refresh: Duration::from_millis(1), first_answer: Duration::from_secs(3600) };
+    let hour = Duration::from_secs(3600);
+    let pace = Pace { refresh: Duration::from_millis(1), first_answer: hour, ..Pace::default() };
     let keeper =
         Keeper { table: Arc::clone(&table), watch: HostWatch::new(resolver, pace), generation: Arc::default() };
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
