@@ -29,7 +29,7 @@ use super::dns::{DnsConfig, HostWatch, Pace, Resolver, resolve_now};
 use self::reader::Reader;
 
 /// The look-up side: what the reader published last.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FsNames {
     shared: Arc<Shared>,
 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::binding::bind;
 use crate::decision::{Choice, Outcome};
 use crate::dtab_cell::DtabCell;
+use crate::transform::TransformerKind;
 
 fn path(text: &str) -> Path {
     text.parse().unwrap()
@@ -184,6 +185,18 @@ const FILES: [&str; 3] = ["a", "b", "d/c"];
 const TEXTS: [&str; 5] = ["127.0.0.1 80", "", "users 80", "billing 81\n127.0.0.1 80", "malformed"];
 const HOSTS: [&str; 2] = ["users", "billing"];
 
+fn transformers(which: usize) -> Vec<Transformer> {
+    let transformer = |kind: TransformerKind| Transformer { prefix: kind.default_prefix("t"), kind };
+    let replace = |text: &str| transformer(TransformerKind::Replace { path: path(text) });
+    match which {
+        0 => Vec::new(),
+        1 => vec![transformer(TransformerKind::Port { port: 4140 })],
+        2 => vec![replace("/$/inet/billing/80"), transformer(TransformerKind::Port { port: 4140 })],
+        3 => vec![replace("/#/plain/a")],
+        _ => vec![transformer(TransformerKind::Const { path: path("/#/plain/d/c") })],
+    }
+}
+
 fn answer(which: usize) -> Resolution {
     match which {
         0 => Resolution::Unknown,
@@ -211,6 +224,7 @@ proptest! {
     fn a_binding_whose_dependencies_have_not_changed_is_what_binding_gives(
         events in prop::collection::vec(event(), 1..40),
         start in 0..DTABS.len(),
+        transformed in 0..5_usize,
     ) {
         let root = TempDir::new().unwrap();
         disk::create_dir(root.path().join("d")).unwrap();
@@ -218,8 +232,10 @@ proptest! {
         let (fs_names, mut files) = fs::by_hand(root.path(), &generation);
         let (inet, mut table) = inet::by_hand(&generation);
         let lab = Configured::new(&lab(&[("web", vec![endpoint(1)])]), |_| unreachable!());
-        let fs = Configured { prefix: path("/#/fs"), names: Names::Fs(fs_names), transformers: Vec::new() };
-        let configured = vec![fs, lab];
+        let plain = Configured { prefix: path("/#/plain"), names: Names::Fs(fs_names.clone()), transformers: Vec::new() };
+        let transformers = transformers(transformed);
+        let fs = Configured { prefix: path("/#/fs"), names: Names::Fs(fs_names), transformers };
+        let configured = vec![fs, plain, lab];
         let namers = NamerSet { configured, inet };
         let cell = DtabCell::new(Dtab::parse(DTABS[start]).unwrap());
         let fresh = || bind(&cell, &Dtab::default(), &path("/s"), &namers);
