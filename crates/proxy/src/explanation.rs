@@ -6,30 +6,44 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
 use http::header::HOST;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use waypost_naming::{Dtab, Path, PathBuffer, Place};
-use waypost_routing::{Addresses, Decision, DtabCell, HealthRegistry, Leaf, NamerSet};
+use waypost_naming::{Dtab, Path};
+use waypost_routing::{DtabCell, HealthRegistry, NamerSet};
 
-use crate::config::{ClientPolicy, Config, RouterConfig};
-use crate::plan::{Plan, Router, Snapshot, plan};
+use crate::config::{Config, RouterConfig};
+use crate::plan::{Router, Snapshot, plan};
 use crate::request::answer::{Failure, Word};
 use crate::request::check::check;
-use crate::request::headers::{self, Trust};
 
+mod annotate;
 mod asked;
+mod cycle;
+mod decided;
+mod identity;
 mod notes;
+mod overrides;
 mod policy;
+mod rules;
+mod share;
 mod text;
 mod tree;
+mod unknown;
 
+use self::annotate::Tree;
 pub use self::asked::Asked;
+pub use self::identity::{IdentifiedAs, Passed};
+pub use self::overrides::Excerpt;
+pub(crate) use self::policy::duration_text;
 pub use self::policy::tls_json;
-pub use self::text::{Color, tree_text};
-pub use self::tree::{is_pending as tree_is_pending, plain as plain_tree, shown as shown_tree};
+pub use self::rules::{Rule, RuleState};
+pub(crate) use self::share::percent;
+pub use self::text::Color;
+pub use self::tree::is_pending as tree_is_pending;
+pub(crate) use self::tree::plain as plain_tree;
+pub(crate) use self::unknown::{Namers, one_of};
 
 /// All that was decided about one request, step by step. Its keys are a contract: some may be added, none renamed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +54,9 @@ pub struct Explanation {
     pub request: Request,
     /// The logical path; `None`: no identifier names the request.
     pub identified: Option<IdentifiedAs>,
+    /// The identifiers that were tried before, or in vain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<Passed>,
     /// All rules that held for this request, in order; a later one is tried first.
     pub dtab: Vec<Rule>,
     /// The delegation tree in linkerd's shape; null where it did not come to that.
@@ -69,29 +86,6 @@ pub struct Request {
     pub authority: String,
     /// Its path and query.
     pub target: String,
-}
-
-/// How a request got its logical path.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct IdentifiedAs {
-    /// The identifier's kind.
-    pub by: String,
-    /// The logical path.
-    pub path: String,
-    /// The target that is sent on, where the identifier took a part of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-}
-
-/// A rule and where it was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
-    /// Left of the arrow.
-    pub prefix: String,
-    /// Right of it.
-    pub tree: String,
-    /// `file:line:col`, or the header.
-    pub from: String,
 }
 
 /// What a request comes to.
@@ -133,6 +127,9 @@ pub struct ExplainedLeaf {
     pub client: Map<String, Value>,
     /// Whose certificate will be demanded; null: clear text.
     pub tls: Value,
+    /// The place of the `tls` that says so, or that there is none.
+    #[serde(default)]
+    pub tls_from: String,
     /// Why requests that draw this leaf are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -159,6 +156,9 @@ pub struct ExplainedError {
     /// `waypost-error`.
     #[serde(default)]
     pub word: String,
+    /// Where a text that the request brought is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Excerpt>,
 }
 
 impl Outcome {
@@ -187,28 +187,35 @@ impl Outcome {
 pub fn explain(router: &Router, request: &Parts) -> Explanation {
     let mut parts = request.clone();
     let mut explanation = Explanation::new(router, &parts);
-    let overrides = match check(&mut parts).and_then(|()| overrides(&mut parts)) {
-        Ok(overrides) => overrides,
-        Err(failure) => return explanation.refused(Outcome::Error, failure.word, failure.message.into_owned()),
+    let context = match check(&mut parts).and_then(|()| overrides::take(&mut parts)) {
+        Ok(context) => context,
+        Err(failure) => return explanation.refused(Outcome::Error, &failure),
     };
     explanation.request = Request::of(&parts);
-    explanation.notes.extend(notes::about_servers(&router.config, &overrides));
-    let dtab = router.dtab.snapshot().append(&overrides);
-    explanation.dtab = rules(&dtab);
-    let mut buffer = PathBuffer::new();
-    let identified = match router.config.identifiers.identify(&parts, &mut buffer) {
-        Ok(identified) => identified,
-        Err(why) => return explanation.refused(Outcome::Unidentified, Word::Unidentified, why.to_string()),
+    explanation.notes.extend(notes::about_servers(&router.config, &context));
+    let own_rules = router.dtab.snapshot();
+    explanation.dtab = rules::rules(&own_rules);
+    let identifiers = &router.config.identifiers;
+    explanation.passed_over = identity::passed(identifiers, &parts);
+    let logical = match identity::identify(identifiers, &parts) {
+        Ok((logical, shown)) => {
+            explanation.identified = Some(shown);
+            logical
+        }
+        Err(why) => {
+            return explanation.refused(Outcome::Unidentified, &Failure::new(Word::Unidentified, why.to_string()));
+        }
     };
-    let logical = buffer.to_path();
-    explanation.identified = Some(IdentifiedAs {
-        by: identified.by.to_owned(),
-        path: logical.to_string(),
-        target: identified.uri.map(|uri| uri.to_string()),
-    });
-    explanation.tree = tree::explained(router, &dtab, &logical);
-    explanation.notes.extend(notes::about_unions(&explanation.tree));
-    explanation.decided(router, &plan(router, &logical, &overrides))
+    let overrides = match overrides::read(&context) {
+        Ok(overrides) => overrides,
+        Err(unreadable) => return explanation.refused_at(&unreadable.failure, unreadable.excerpt),
+    };
+    let dtab = own_rules.append(&overrides);
+    let annotated = tree::explained(router, &dtab, &logical);
+    explanation.dtab = rules::rules_with(&dtab, &annotated.rules);
+    explanation.tree = annotated.tree;
+    explanation.notes.extend(annotated.notes);
+    explanation.decided(router, &dtab, &plan(router, &logical, &overrides))
 }
 
 /// A router that sees what there is now and watches nothing: for explanations without a running waypost.
@@ -240,31 +247,10 @@ pub fn delegator_json(router: &Router, dtab: &Dtab, path: &Path) -> Value {
     tree::delegator(router, dtab, path)
 }
 
-/// What `l5d-ctx-dtab` and `l5d-dtab` say, in this order.
-fn overrides(parts: &mut Parts) -> Result<Dtab, Failure> {
-    let trust = Trust { context: true, overrides: true, clear: false };
-    // How many proxies came before is nobody's question here.
-    let context = headers::take(&mut parts.headers, trust, u32::MAX)?;
-    let context_dtab = dtab_of("l5d-ctx-dtab", context.context_dtab.as_ref())?;
-    Ok(context_dtab.append(&dtab_of("l5d-dtab", context.user_dtab.as_ref())?))
-}
-
-fn dtab_of(header: &str, value: Option<&HeaderValue>) -> Result<Dtab, Failure> {
-    let Some(value) = value else { return Ok(Dtab::default()) };
-    let bad = |why: String| Failure::new(Word::BadDtab, format!("{header}: {why}"));
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|error| bad(error.to_string()))?;
-    let place = Place::Named(Arc::from(header));
-    Dtab::parse_at(text, |_| place.clone())
-        .map_err(|error| bad(format!("{error} at byte {} of `{text}`", error.span.start)))
-}
-
-fn rules(dtab: &Dtab) -> Vec<Rule> {
-    let rule = |dentry: &Arc<waypost_naming::Dentry>| Rule {
-        prefix: dentry.prefix.to_string(),
-        tree: dentry.tree.to_string(),
-        from: dentry.place.to_string(),
-    };
-    dtab.dentries().iter().map(rule).collect()
+/// A delegation by `dtab` and `namers` alone, as steps of an explanation show it.
+pub(crate) fn delegation_text(tree: &Tree, dtab: &Dtab, namers: &dyn Namers, color: Color) -> String {
+    let annotated = annotate::annotated(tree, plain_tree(tree), dtab, namers);
+    text::delegation_text(&rules::rules_with(dtab, &annotated.rules), &annotated, color)
 }
 
 impl Request {
@@ -284,6 +270,7 @@ impl Explanation {
             router: router.config.label.to_string(),
             request: Request::of(parts),
             identified: None,
+            passed_over: Vec::new(),
             dtab: Vec::new(),
             tree: Value::Null,
             outcome: Outcome::Bound,
@@ -295,93 +282,22 @@ impl Explanation {
         }
     }
 
-    fn refused(mut self, outcome: Outcome, word: Word, message: String) -> Self {
+    fn refused(mut self, outcome: Outcome, failure: &Failure) -> Self {
         self.outcome = outcome;
-        self.error = Some(ExplainedError { status: word.status().as_u16(), message, word: word.as_str().to_owned() });
+        self.error = Some(ExplainedError {
+            status: failure.word.status().as_u16(),
+            message: failure.message.to_string(),
+            word: failure.word.as_str().to_owned(),
+            at: None,
+        });
         self
     }
 
-    fn decided(mut self, router: &Router, plan: &Plan) -> Self {
-        let decision = &plan.decision;
-        let logical = &decision.logical;
-        self.service = policy::service(&plan.service);
-        let leaves = decision.leaves.iter().zip(&plan.clients);
-        self.leaves = leaves.clone().map(|(leaf, client)| explained_leaf(router, (logical, leaf), client)).collect();
-        if let Some((outcome, word, message)) = undecided(decision) {
-            return self.refused(outcome, word, message);
+    fn refused_at(self, failure: &Failure, at: Option<Excerpt>) -> Self {
+        let mut refused = self.refused(Outcome::Error, failure);
+        if let Some(error) = &mut refused.error {
+            error.at = at;
         }
-        let shared: f64 = decision.leaves.iter().map(|leaf| leaf.share).sum();
-        // Shares are products of quotients: what is missing to 1 by rounding is no empty member.
-        self.empty_share = if shared < 1.0 - 1e-9 { 1.0 - shared } else { 0.0 };
-        let mut refusals =
-            leaves.filter(|(leaf, _)| leaf.share > 0.0).map(|(leaf, client)| refusal(logical, leaf, client));
-        // One leaf that takes requests is enough; the others say on their own why they don't.
-        let first = refusals.next().flatten();
-        let Some((outcome, word, message)) = first.filter(|_| refusals.all(|refusal| refusal.is_some())) else {
-            return self;
-        };
-        if outcome == Outcome::NoEndpoints {
-            self.notes.extend(notes::about_fallback(&self.tree));
-        }
-        self.refused(outcome, word, message)
-    }
-}
-
-fn explained_leaf(router: &Router, (logical, leaf): (&Path, &Leaf), client: &ClientPolicy) -> ExplainedLeaf {
-    let addresses = leaf.addresses.snapshot();
-    let state = |addr| {
-        let health = router.health.known(&router.config.label, &leaf.bound, addr);
-        health.map_or("alive", |health| health.state()).to_owned()
-    };
-    let endpoint = |endpoint: &waypost_routing::Endpoint| ExplainedEndpoint {
-        addr: endpoint.addr.to_string(),
-        weight: endpoint.weight,
-        state: state(endpoint.addr),
-    };
-    ExplainedLeaf {
-        bound: leaf.bound.to_string(),
-        residual: leaf.residual.to_string(),
-        share: leaf.share,
-        endpoints: addresses.endpoints().iter().map(endpoint).collect(),
-        client: policy::client(client),
-        tls: tls_json(client),
-        error: refusal(logical, leaf, client).map(|(_, _, message)| message),
-    }
-}
-
-/// Why delegation gave no leaf to send to.
-fn undecided(decision: &Decision) -> Option<(Outcome, Word, String)> {
-    use waypost_routing::Outcome as Decided;
-    let word = Word::undecided(&decision.outcome)?;
-    let outcome = match &decision.outcome {
-        Decided::Bound => Outcome::Bound,
-        Decided::Negative => Outcome::Negative,
-        Decided::Failed => Outcome::Failed,
-        Decided::Empty => Outcome::Empty,
-        Decided::Pending => Outcome::Pending,
-        Decided::Error(_) => Outcome::Error,
-    };
-    Some((outcome, word, decision.outcome.message(&decision.logical).unwrap_or_default()))
-}
-
-/// Why requests that draw this leaf get no connection.
-fn refusal(logical: &Path, leaf: &Leaf, client: &ClientPolicy) -> Option<(Outcome, Word, String)> {
-    if let Err(no_identity) = &client.tls.value {
-        return Some((Outcome::TlsRefused, Word::TlsStrict, no_identity.to_string()));
-    }
-    let bound = &leaf.bound;
-    let none = |why: &str| {
-        let message = format!("{logical}: bound to {bound}, which has no endpoints{why}");
-        Some((Outcome::NoEndpoints, Word::NoEndpoints, message))
-    };
-    match &*leaf.addresses.snapshot() {
-        Addresses::Bound(endpoints) if endpoints.is_empty() => none(""),
-        Addresses::Bound(_) => None,
-        Addresses::Neg => none(": discovery knows no such name"),
-        Addresses::Failed(why) => none(&format!(": {why}")),
-        Addresses::Pending => {
-            let message = format!("{logical}: discovery has not answered for {bound} yet");
-            Some((Outcome::Pending, Word::BindingTimeout, message))
-        }
+        refused
     }
 }

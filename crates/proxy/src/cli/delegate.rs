@@ -5,13 +5,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use waypost_naming::{
-    Answer, Bound, DelegateNode, DelegateTree, Dtab, Finding, NameTree, Namer, ParseError, Path, Place, Source, Target,
-    delegate,
+    Answer, Bound, DelegateNode, Dtab, Finding, Lines, NameTree, Namer, ParseError, Path, Place, Segment, Source, Span,
+    Target, Winner, delegate,
 };
 use waypost_routing::{AddressSet, Endpoint, NamerSet};
 
 use super::{FAILED, USAGE, print};
-use crate::explanation::{Color, plain_tree, shown_tree, tree_text};
+use crate::explanation::{Color, Namers, delegation_text, one_of, percent, plain_tree};
 
 /// Where a path leads by a dtab: every branch, and the one that a request takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,15 +32,7 @@ pub struct DelegateArgs {
 
 /// Runs the command. 0: something is bound, 1: nothing is, 2: a path, dtab or name that can't be read.
 pub fn run(args: &DelegateArgs) -> u8 {
-    let read = || -> Result<(Dtab, Names, Path), Box<Finding>> {
-        let place = Place::Named(Arc::from("--dtab"));
-        let dtab =
-            Dtab::parse_at(&args.dtab, |_| place.clone()).map_err(|error| unreadable("--dtab", &args.dtab, &error))?;
-        let names = args.names.iter().map(|text| Name::read(text)).collect::<Result<_, _>>()?;
-        let path = Path::parse(&args.path).map_err(|error| unreadable("PATH", &args.path, &error))?;
-        Ok((dtab, Names { names, builtin: NamerSet::read(&[]).0 }, path))
-    };
-    let (dtab, names, path) = match read() {
+    let (dtab, names, path) = match read(args) {
         Ok(read) => read,
         Err(finding) => {
             print::findings(&[*finding]);
@@ -48,15 +40,26 @@ pub fn run(args: &DelegateArgs) -> u8 {
         }
     };
     let tree = delegate(&dtab, &path, &names);
-    let winners = tree.winner();
-    let verdict = verdict(&path, winners.leaves().iter().map(|winner| winner.node));
+    let verdict = verdict(&path, tree.winner().leaves());
     let text = if args.json {
         format!("{:#}\n", plain_tree(&tree))
     } else {
-        format!("{}\n{}\n", tree_text(&shown_tree(&tree), Color::On), verdict.text)
+        format!("{}{}\n", delegation_text(&tree, &dtab, &names, Color::On), verdict.text)
     };
     let printed = print::out(&text);
     if verdict.is_bound { printed } else { FAILED }
+}
+
+fn read(args: &DelegateArgs) -> Result<(Dtab, Names, Path), Box<Finding>> {
+    let lines = Lines::new(&args.dtab);
+    let place = |span: Span| {
+        let (line, col) = lines.line_col(span.start);
+        Place::File { file: Arc::from("--dtab"), line, col }
+    };
+    let dtab = Dtab::parse_at(&args.dtab, place).map_err(|error| unreadable("--dtab", &args.dtab, &error))?;
+    let names = args.names.iter().map(|text| Name::read(text)).collect::<Result<_, _>>()?;
+    let path = Path::parse(&args.path).map_err(|error| unreadable("PATH", &args.path, &error))?;
+    Ok((dtab, Names { names, builtin: NamerSet::read(&[]).0 }, path))
 }
 
 struct Verdict {
@@ -65,13 +68,13 @@ struct Verdict {
 }
 
 /// What the leaves that decide come to.
-fn verdict<'t>(path: &Path, winners: impl Iterator<Item = &'t DelegateTree<Arc<AddressSet>>>) -> Verdict {
-    let (mut bound, mut others) = (Vec::new(), Vec::new());
+fn verdict(path: &Path, winners: &[Winner<'_, Arc<AddressSet>>]) -> Verdict {
+    let (mut bound, mut empty, mut others) = (Vec::new(), 0.0, Vec::new());
     for winner in winners {
-        match &winner.node {
-            DelegateNode::Leaf(leaf) => bound.push(leaf.id.to_string()),
+        match &winner.node.node {
+            DelegateNode::Leaf(leaf) => bound.push((leaf, winner.share)),
+            DelegateNode::Empty => empty += winner.share,
             DelegateNode::Fail => others.push("failed: a rule says `!`".to_owned()),
-            DelegateNode::Empty => others.push("empty: a rule says `$`".to_owned()),
             DelegateNode::Pending => others.push("pending: discovery has not answered".to_owned()),
             DelegateNode::Exception(message) => others.push(format!("error: {message}")),
             DelegateNode::Neg
@@ -81,11 +84,20 @@ fn verdict<'t>(path: &Path, winners: impl Iterator<Item = &'t DelegateTree<Arc<A
             | DelegateNode::Transformation { .. } => {}
         }
     }
-    if !bound.is_empty() {
-        return Verdict { is_bound: true, text: format!("bound: {}", bound.join(" or ")) };
+    if bound.is_empty() {
+        let empty = (empty > 0.0).then(|| "empty: a rule says `$`".to_owned());
+        let text = others.into_iter().next().or(empty).unwrap_or_else(|| format!("negative: {path} leads nowhere"));
+        return Verdict { is_bound: false, text };
     }
-    let text = others.into_iter().next().unwrap_or_else(|| format!("negative: {path} leads nowhere"));
-    Verdict { is_bound: false, text }
+    let leaves: Vec<String> = bound.into_iter().map(|(leaf, share)| shown(leaf, share)).collect();
+    let empty = if empty > 0.0 { format!("; {} draw `$`", percent(empty)) } else { String::new() };
+    Verdict { is_bound: true, text: format!("bound: {}{empty}", leaves.join(" or ")) }
+}
+
+fn shown(leaf: &Bound<Arc<AddressSet>>, share: f64) -> String {
+    let nobody = if leaf.addr.snapshot().endpoints().is_empty() { ", which has no endpoints" } else { "" };
+    let share = if share < 1.0 { format!(" ({})", percent(share)) } else { String::new() };
+    format!("{}{share}{nobody}", leaf.id)
 }
 
 /// One `--name`.
@@ -99,7 +111,7 @@ impl Name {
         let source = || Arc::new(Source { name: "--name".to_owned(), text: text.to_owned() });
         let bad =
             |start: usize, length: usize, message: String| {
-                let span = waypost_naming::Span { start, end: start + length };
+                let span = Span::new(start, start + length);
                 Box::new(Finding::error("bad-name", message).at(source(), span).hint(
                     "a name is written /#/fs/users=127.0.0.1:8080,127.0.0.1:8081; one without addresses ends in `=`",
                 ))
@@ -139,6 +151,22 @@ impl Namer for Names {
                 residual: path.drop(name.path.len()),
                 addr: Arc::clone(&name.addresses),
             }))),
+        }
+    }
+}
+
+impl Namers for Names {
+    fn unknown(&self, path: &Path) -> String {
+        match path.segments().first().map(Segment::as_bytes) {
+            Some(b"#") if self.names.is_empty() => {
+                format!("no namer knows {path}; --name {path}=ADDR stands in for one")
+            }
+            Some(b"#") => {
+                let names = self.names.iter().map(|name| name.path.to_string());
+                format!("no --name is {path}{}", one_of(&path.to_string(), names))
+            }
+            Some(b"$") => format!("the built-in namer {} does not take it", path.take(2)),
+            Some(_) | None => "no rule matches it, and no --name does".to_owned(),
         }
     }
 }

@@ -1,65 +1,64 @@
 //! What people overlook, said in sentences.
 
-use serde_json::Value;
-use waypost_naming::Dtab;
+use waypost_naming::{Dtab, Path};
+use waypost_routing::NoIdentity;
 
-use super::tree::{children, decides};
-use crate::config::{Overrides, RouterConfig, ServerConfig};
+use super::cycle::cycle;
+use super::duration_text;
+use super::unknown::Configured;
+use crate::config::{ClientPolicy, ContextFrom, Overrides, RouterConfig, ServerConfig};
+use crate::plan::Router;
+use crate::request::headers::Context;
 
-/// Servers that would not follow these overrides: what is explained is not what happens there.
-pub(super) fn about_servers(router: &RouterConfig, overrides: &Dtab) -> Vec<String> {
-    if overrides.is_empty() {
-        return Vec::new();
-    }
-    router.servers.iter().filter_map(about_server).collect()
+/// Servers that would not follow the dtab headers of this request: what is explained is not what happens there.
+pub(super) fn about_servers(router: &RouterConfig, context: &Context) -> Vec<String> {
+    router.servers.iter().flat_map(|server| about_server(server, context)).collect()
 }
 
-fn about_server(server: &ServerConfig) -> Option<String> {
-    let server_name = server.address();
-    if server.clear_context {
-        return Some(format!("the server on {server_name} removes dtab headers of its callers (clear_context)"));
+fn about_server(server: &ServerConfig, context: &Context) -> Vec<String> {
+    let name = server.address();
+    let (user, carried) = (context.user_dtab.is_some(), context.context_dtab.is_some());
+    if server.clear_context && (user || carried) {
+        return vec![format!("the server on {name} removes dtab headers of its callers (clear_context)")];
     }
-    match server.overrides {
+    let user = match server.overrides {
         Overrides::Any => None,
-        Overrides::None => Some(format!("the server on {server_name} follows nobody's l5d-dtab (overrides)")),
-        Overrides::List(_) => {
-            Some(format!("the server on {server_name} follows l5d-dtab of some callers only (overrides)"))
+        Overrides::None => Some(format!("the server on {name} follows nobody's l5d-dtab (overrides)")),
+        Overrides::List(_) => Some(format!("the server on {name} follows l5d-dtab of some callers only (overrides)")),
+    }
+    .filter(|_| user);
+    let carried = match server.context {
+        ContextFrom::Any => None,
+        ContextFrom::Trusted if server.ip.is_loopback() => None,
+        ContextFrom::Trusted => {
+            Some(format!("the server on {name} takes l5d-ctx-dtab only from peers that it can trust (context)"))
         }
     }
+    .filter(|_| carried);
+    user.into_iter().chain(carried).collect()
 }
 
-/// Members of unions that get no requests although they have a weight.
-pub(super) fn about_unions(tree: &Value) -> Vec<String> {
-    let mut notes = Vec::new();
-    collect(tree, &mut notes);
-    notes
-}
-
-fn collect(tree: &Value, notes: &mut Vec<String>) {
-    let taken: Vec<bool> = children(tree).map(|(_, child)| decides(child)).collect();
-    let any = taken.contains(&true);
-    for ((weight, child), taken) in children(tree).zip(taken) {
-        if taken {
-            collect(child, notes);
-        } else if any && weight.is_some_and(|weight| weight > 0.0) {
-            notes.push(format!("{} of the union leads nowhere: its weight goes to the other members", path_of(child)));
-        }
-    }
-}
-
-/// Fallbacks that an empty set of endpoints does not lead to.
-pub(super) fn about_fallback(tree: &Value) -> Option<String> {
-    let mut rest = children(tree).map(|(_, child)| child).skip_while(|child| !decides(child));
-    let taken = rest.next()?;
-    match rest.next() {
-        Some(untried) if tree.get("alt").is_some() => Some(format!(
-            "a fallback is for names that do not exist, not for names without endpoints: {} is not tried",
-            path_of(untried)
+/// What to write where a policy has no name for a bound path.
+pub(super) fn about_tls(client: &ClientPolicy) -> Option<String> {
+    match &client.tls.value {
+        Err(NoIdentity::Unmatched { bound, .. }) => Some(format!(
+            "the `names` at {} need an entry for {bound}; without one nothing is sent, least of all in clear text",
+            client.tls.from
         )),
-        _ => about_fallback(taken),
+        Err(NoIdentity::BadName { .. }) => {
+            Some(format!("the `common_name` at {} makes no name for it that a certificate can have", client.tls.from))
+        }
+        Ok(_) => None,
     }
 }
 
-fn path_of(tree: &Value) -> &str {
-    tree.get("path").and_then(Value::as_str).unwrap_or("a member")
+/// The way round of rules that lead back to themselves.
+pub(super) fn about_cycle(router: &Router, dtab: &Dtab, logical: &Path) -> Option<String> {
+    let cycle = cycle(dtab, &Configured::new(&router.namers), logical)?;
+    Some(format!("{cycle}; one of these rules has to lead to another name"))
+}
+
+/// What requests do while discovery has not answered.
+pub(super) fn about_waiting(router: &RouterConfig) -> String {
+    format!("a request waits for discovery, {} at most (binding_timeout)", duration_text(router.binding_timeout))
 }

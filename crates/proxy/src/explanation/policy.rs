@@ -1,4 +1,5 @@
-//! Policies as JSON: each value as one would write it in the file, and where it was written.
+//! Policies as JSON: each value as one would write it in the file, and where it was written. What is switched off, or
+//! not there, is the text `none`.
 
 use std::time::Duration;
 
@@ -6,12 +7,12 @@ use serde_json::{Map, Value, json};
 use waypost_naming::Place;
 use waypost_routing::{AccrualPolicy, BalancerKind, ClientTls, TlsSettings, TlsVersion};
 
-use crate::config::{Classifier, ClientPolicy, Pool, Protocol, Retries, ServicePolicy};
+use crate::config::{ClientPolicy, Pool, Retries, ServicePolicy};
 
 pub(super) fn service(policy: &ServicePolicy) -> Map<String, Value> {
     let mut keys = Map::new();
     put(&mut keys, "total_timeout", time_limit(policy.total_timeout.value), &policy.total_timeout.from);
-    put(&mut keys, "classifier", classifier(policy.classifier.value), &policy.classifier.from);
+    put(&mut keys, "classifier", policy.classifier.value.kind(), &policy.classifier.from);
     put(&mut keys, "retries", retries(&policy.retries.value), &policy.retries.from);
     keys
 }
@@ -20,13 +21,13 @@ pub(super) fn client(policy: &ClientPolicy) -> Map<String, Value> {
     let mut keys = Map::new();
     put(&mut keys, "connect_timeout", time_limit(policy.connect_timeout.value), &policy.connect_timeout.from);
     put(&mut keys, "attempt_timeout", time_limit(policy.attempt_timeout.value), &policy.attempt_timeout.from);
-    put(&mut keys, "protocol", protocol(policy.protocol.value), &policy.protocol.from);
+    put(&mut keys, "protocol", policy.protocol.value.kind(), &policy.protocol.from);
     put(&mut keys, "balancer", json!({ "kind": balancer(policy.balancer.value) }), &policy.balancer.from);
     put(&mut keys, "accrual", accrual(&policy.accrual.value), &policy.accrual.from);
     put(&mut keys, "pool", pool(&policy.pool.value), &policy.pool.from);
     let streams = &policy.max_concurrent_streams;
     put(&mut keys, "max_concurrent_streams", streams.value, &streams.from);
-    put(&mut keys, "host", policy.host.value.clone(), &policy.host.from);
+    put(&mut keys, "host", policy.host.value.as_deref().unwrap_or(NONE), &policy.host.from);
     put(&mut keys, "strip_context", policy.strip_context.value, &policy.strip_context.from);
     keys
 }
@@ -72,12 +73,12 @@ fn put(keys: &mut Map<String, Value>, key: &str, value: impl Into<Value>, from: 
     keys.insert(key.to_owned(), json!({ "value": value.into(), "from": from.to_string() }));
 }
 
-fn time_limit(limit: Option<Duration>) -> Value {
-    limit.map_or_else(|| "none".into(), |limit| duration(limit).into())
+fn time_limit(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| NONE.to_owned(), duration_text)
 }
 
-/// In seconds where that is a whole number, as the documentation writes them.
-pub(super) fn duration(duration: Duration) -> String {
+/// A duration as one writes it, in explanations and wherever else one is shown: in seconds where that is a whole number.
+pub(crate) fn duration_text(duration: Duration) -> String {
     if duration.subsec_nanos() == 0 {
         format!("{}s", duration.as_secs())
     } else {
@@ -85,33 +86,15 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-const fn classifier(classifier: Classifier) -> &'static str {
-    match classifier {
-        Classifier::NonRetryable5xx => "http.non_retryable_5xx",
-        Classifier::RetryableRead5xx => "http.retryable_read_5xx",
-        Classifier::RetryableIdempotent5xx => "http.retryable_idempotent_5xx",
-        Classifier::AllSuccessful => "http.all_successful",
-    }
-}
-
 fn retries(retries: &Retries) -> Value {
     let budget = &retries.budget;
     json!({
         "budget": {
-            "ratio": budget.ratio, "min_per_second": budget.min_per_second, "ttl": duration(budget.ttl)
+            "ratio": budget.ratio, "min_per_second": budget.min_per_second, "ttl": duration_text(budget.ttl)
         },
         "max_attempts": retries.max_attempts,
-        "backoff": { "min": duration(retries.backoff_min), "max": duration(retries.backoff_max) },
+        "backoff": { "min": duration_text(retries.backoff_min), "max": duration_text(retries.backoff_max) },
     })
-}
-
-const fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Auto => "auto",
-        Protocol::Match => "match",
-        Protocol::Http1 => "http1",
-        Protocol::Http2 => "http2",
-    }
 }
 
 const fn balancer(kind: BalancerKind) -> &'static str {
@@ -124,11 +107,11 @@ const fn balancer(kind: BalancerKind) -> &'static str {
 
 fn accrual(policy: &AccrualPolicy) -> Value {
     match policy {
-        AccrualPolicy::None => json!({ "kind": "none" }),
+        AccrualPolicy::None => json!({ "kind": NONE }),
         AccrualPolicy::ConsecutiveFailures { failures, backoff_min, backoff_max } => json!({
             "kind": "consecutive_failures",
             "failures": failures,
-            "backoff": { "min": duration(*backoff_min), "max": duration(*backoff_max) },
+            "backoff": { "min": duration_text(*backoff_min), "max": duration_text(*backoff_max) },
         }),
     }
 }
@@ -137,7 +120,7 @@ fn pool(pool: &Pool) -> Value {
     json!({
         "max_connections": pool.max_connections,
         "max_waiters": pool.max_waiters,
-        "idle_timeout": duration(pool.idle_timeout),
+        "idle_timeout": duration_text(pool.idle_timeout),
     })
 }
 
@@ -145,5 +128,20 @@ const fn tls_version(version: TlsVersion) -> &'static str {
     match version {
         TlsVersion::V1_2 => "1.2",
         TlsVersion::V1_3 => "1.3",
+    }
+}
+
+/// What a value that is switched off is called, in the file as here.
+const NONE: &str = "none";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_in_seconds_or_else_in_milliseconds() {
+        for (milliseconds, text) in [(0, "0s"), (1, "1ms"), (1_000, "1s"), (1_500, "1500ms"), (60_000, "60s")] {
+            assert_eq!(duration_text(Duration::from_millis(milliseconds)), text);
+        }
     }
 }

@@ -1,57 +1,51 @@
 //! Delegation trees as JSON, in the shape of linkerd 1.x's delegator: `type`, `path` and `dentry` on each node.
 //!
-//! Scripts and dashboards of linkerd's users read this shape. waypost adds `tls` to leaves, and where a rule was written
-//! (`from`) to the dentries of an explanation.
+//! Scripts and dashboards of linkerd's users read this shape. waypost adds `tls` to leaves; what an explanation adds is
+//! in `annotate.rs`.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use waypost_naming::delegate::Winners;
-use waypost_naming::{Bound, DelegateNode, DelegateTree, Dentry, Dtab, Path};
+use waypost_naming::{Bound, DelegateNode, Dentry, Dtab, Path};
 use waypost_routing::{AddressSet, Addresses, delegate};
 
+use super::annotate::{Annotated, Tree, annotated};
 use super::policy::tls_json;
+use super::unknown::Configured;
 use crate::plan::Router;
 
-type Tree = DelegateTree<Arc<AddressSet>>;
-
-/// What a tree shows beside linkerd's keys.
-#[derive(Clone, Copy, Default)]
-struct Extras<'a> {
-    /// The value of a leaf's `tls`, by bound path.
-    tls: Option<&'a dyn Fn(&Path) -> Value>,
-    /// The leaves that decide get their `share`, and rules the place where they were written.
-    winners: Option<&'a Winners<'a, Arc<AddressSet>>>,
-}
-
-/// For an explanation: with the place of each rule, and the share of each leaf that decides.
-pub(super) fn explained(router: &Router, dtab: &Dtab, path: &Path) -> Value {
-    let tls = |bound: &Path| tls_json(&router.config.client.for_bound(bound));
+/// For an explanation: with what decides, and why all else does not.
+pub(super) fn explained(router: &Router, dtab: &Dtab, path: &Path) -> Annotated {
     let tree = delegate(dtab, path, &router.namers);
-    node(&tree, Extras { tls: Some(&tls), winners: Some(&tree.winner()) })
+    let mut shown = plain(&tree);
+    put_tls(&mut shown, router);
+    annotated(&tree, shown, dtab, &Configured::new(&router.namers))
 }
 
 /// For `/delegator.json`.
 pub(super) fn delegator(router: &Router, dtab: &Dtab, path: &Path) -> Value {
-    let tls = |bound: &Path| tls_json(&router.config.client.for_bound(bound));
-    node(&delegate(dtab, path, &router.namers), Extras { tls: Some(&tls), winners: None })
+    let mut tree = plain(&delegate(dtab, path, &router.namers));
+    put_tls(&mut tree, router);
+    tree
 }
 
-/// A tree for which there are no policies: linkerd's keys and nothing else.
-#[must_use]
-pub fn plain(tree: &Tree) -> Value {
-    node(tree, Extras::default())
-}
-
-/// The same with what text shows: the places of rules, the leaves that decide.
-#[must_use]
-pub fn shown(tree: &Tree) -> Value {
-    node(tree, Extras { tls: None, winners: Some(&tree.winner()) })
+/// The TLS identity of each leaf.
+fn put_tls(tree: &mut Value, router: &Router) {
+    if let Some(id) = tree.pointer("/bound/id").and_then(Value::as_str) {
+        let tls = Path::parse(id).map(|bound| tls_json(&router.config.client.for_bound(&bound)));
+        if let (Ok(tls), Some(keys)) = (tls, tree.as_object_mut()) {
+            keys.insert("tls".to_owned(), tls);
+        }
+    }
+    for child in children_mut(tree) {
+        put_tls(child, router);
+    }
 }
 
 /// Whether a node is on the way that requests take; for trees with shares.
 pub(super) fn decides(tree: &Value) -> bool {
-    tree.get("share").is_some() || children(tree).any(|(_, child)| decides(child))
+    tree.get("share").and_then(Value::as_f64).is_some_and(|share| share > 0.0)
+        || children(tree).any(|(_, child)| decides(child))
 }
 
 /// Whether discovery has yet to say something about a tree that is shown.
@@ -70,12 +64,30 @@ pub(super) fn children(tree: &Value) -> impl Iterator<Item = (Option<f64>, &Valu
     single.chain(alternatives).chain(members)
 }
 
-fn node(tree: &Tree, extras: Extras<'_>) -> Value {
+/// The same nodes, to be changed.
+pub(super) fn children_mut(tree: &mut Value) -> Vec<&mut Value> {
+    let Some(keys) = tree.as_object_mut() else { return Vec::new() };
+    let mut below = Vec::new();
+    for (key, value) in keys.iter_mut() {
+        match (key.as_str(), value) {
+            ("delegate" | "tree", child) => below.push(child),
+            ("alt", Value::Array(children)) => below.extend(children),
+            ("union", Value::Array(members)) => {
+                below.extend(members.iter_mut().filter_map(|member| member.get_mut("tree")));
+            }
+            _ => {}
+        }
+    }
+    below
+}
+
+/// A tree in linkerd's shape, and nothing else.
+pub(crate) fn plain(tree: &Tree) -> Value {
     let mut keys = Map::new();
     keys.insert("type".to_owned(), kind(&tree.node).into());
     keys.insert("path".to_owned(), tree.path.to_string().into());
     if let Some(rule) = &tree.dentry {
-        keys.insert("dentry".to_owned(), dentry(rule, extras.winners.is_some()));
+        keys.insert("dentry".to_owned(), dentry(rule));
     }
     let mut put = |key: &str, value: Value| {
         keys.insert(key.to_owned(), value);
@@ -83,26 +95,18 @@ fn node(tree: &Tree, extras: Extras<'_>) -> Value {
     match &tree.node {
         DelegateNode::Neg | DelegateNode::Fail | DelegateNode::Empty | DelegateNode::Pending => {}
         DelegateNode::Exception(message) => put("message", message.as_str().into()),
-        DelegateNode::Leaf(leaf) => {
-            put("bound", bound(leaf));
-            if let Some(tls) = extras.tls {
-                put("tls", tls(&leaf.id));
-            }
-        }
-        DelegateNode::Delegate(child) => put("delegate", node(child, extras)),
-        DelegateNode::Alt(children) => put("alt", children.iter().map(|child| node(child, extras)).collect()),
+        DelegateNode::Leaf(leaf) => put("bound", bound(leaf)),
+        DelegateNode::Delegate(child) => put("delegate", plain(child)),
+        DelegateNode::Alt(children) => put("alt", children.iter().map(plain).collect()),
         DelegateNode::Union(members) => {
-            let member = |(weight, tree): &(f64, Tree)| json!({ "weight": weight, "tree": node(tree, extras) });
+            let member = |(weight, tree): &(f64, Tree)| json!({ "weight": weight, "tree": plain(tree) });
             put("union", members.iter().map(member).collect());
         }
         DelegateNode::Transformation { name, bound: before, tree } => {
             put("name", name.as_str().into());
             put("bound", bound(before));
-            put("tree", node(tree, extras));
+            put("tree", plain(tree));
         }
-    }
-    if let Some(share) = extras.winners.and_then(|winners| winners.share(tree)) {
-        keys.insert("share".to_owned(), share.into());
     }
     Value::Object(keys)
 }
@@ -122,12 +126,8 @@ const fn kind(node: &DelegateNode<Arc<AddressSet>>) -> &'static str {
     }
 }
 
-fn dentry(dentry: &Dentry, with_place: bool) -> Value {
-    let mut shown = json!({ "prefix": dentry.prefix.to_string(), "dst": dentry.tree.to_string() });
-    if with_place && let Some(keys) = shown.as_object_mut() {
-        keys.insert("from".to_owned(), dentry.place.to_string().into());
-    }
-    shown
+fn dentry(dentry: &Dentry) -> Value {
+    json!({ "prefix": dentry.prefix.to_string(), "dst": dentry.tree.to_string() })
 }
 
 fn bound(bound: &Bound<Arc<AddressSet>>) -> Value {

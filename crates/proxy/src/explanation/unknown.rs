@@ -1,0 +1,146 @@
+//! Why a path leads nowhere: what was asked, whom, and which name was perhaps meant.
+
+use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
+
+use waypost_naming::{Answer, Namer, Path};
+use waypost_routing::{AddressSet, NamerSet};
+
+/// Namers that can say why they don't know a name.
+pub(crate) trait Namers: Namer<Addr = Arc<AddressSet>> {
+    /// Why `path`, for which no rule speaks, leads nowhere.
+    fn unknown(&self, path: &Path) -> String;
+}
+
+/// The namers of a router.
+pub(super) struct Configured<'a> {
+    namers: &'a NamerSet,
+    /// All names that they know: looked up once, and only if one was missed.
+    names: OnceCell<Vec<Path>>,
+    /// How often a hint may still be looked for.
+    hints: Cell<usize>,
+}
+
+impl<'a> Configured<'a> {
+    pub(super) const fn new(namers: &'a NamerSet) -> Self {
+        Self { namers, names: OnceCell::new(), hints: Cell::new(MOST_HINTS) }
+    }
+
+    fn names_under(&self, prefix: &Path) -> impl Iterator<Item = &Path> {
+        self.names.get_or_init(|| self.namers.bound_names()).iter().filter(move |name| name.starts_with(prefix))
+    }
+
+    /// What the namer at `prefix` has to say of `path`, which is below it.
+    fn unknown_to(&self, prefix: &Path, path: &Path) -> String {
+        if path.len() == prefix.len() {
+            return format!("{path} alone names nothing: what is looked for must follow");
+        }
+        let wanted = relative(path, prefix);
+        let Some(hints) = self.hints.get().checked_sub(1) else {
+            return format!("the namer at {prefix} has no `{wanted}`");
+        };
+        self.hints.set(hints);
+        if let Some(deeper) = self.names_under(path).next() {
+            return format!("the namer at {prefix} needs more of a name, such as {deeper}");
+        }
+        let hint = one_of(&wanted, self.names_under(prefix).map(|name| relative(name, prefix)));
+        format!("the namer at {prefix} has no `{wanted}`{hint}")
+    }
+}
+
+impl Namer for Configured<'_> {
+    type Addr = Arc<AddressSet>;
+
+    fn lookup(&self, path: &Path) -> Answer<Self::Addr> {
+        self.namers.lookup(path)
+    }
+}
+
+impl Namers for Configured<'_> {
+    fn unknown(&self, path: &Path) -> String {
+        // The last one is asked first; they are all of one prefix or of one inside the other's.
+        let asked: Vec<&Path> = self.namers.prefixes().filter(|prefix| path.starts_with(prefix)).collect();
+        if let Some(prefix) = asked.last() {
+            return self.unknown_to(prefix, path);
+        }
+        match path.segments().first().map(waypost_naming::Segment::as_bytes) {
+            Some(b"#") => {
+                let known: Vec<String> = self.namers.prefixes().map(Path::to_string).collect();
+                let there = if known.is_empty() { "no [[namers]]".to_owned() } else { list(&known) };
+                format!("no namer answers for {}; there are {there}", path.take(2))
+            }
+            Some(b"$") => format!("the built-in namer {} does not take it", path.take(2)),
+            Some(_) | None => "no rule matches it, and it is no namer's".to_owned(),
+        }
+    }
+}
+
+/// What was perhaps meant, or what there is.
+pub(crate) fn one_of(wanted: &str, known: impl Iterator<Item = String>) -> String {
+    let known: Vec<String> = known.take(MOST_COMPARED).collect();
+    let wanted: String = wanted.chars().take(LONGEST).collect();
+    let allowed = wanted.chars().count().div_ceil(3);
+    // What of the path would be left over is no part of a name.
+    let beginning = |name: &str| wanted.split('/').take(name.split('/').count()).collect::<Vec<_>>().join("/");
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&beginning(name), name), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance);
+    match nearest {
+        Some((_, name)) => format!("; did you mean `{name}`?"),
+        None if known.is_empty() => ", nor anything else".to_owned(),
+        None if known.len() <= FEW => format!("; it has {}", list(&known)),
+        None => String::new(),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// As it stands behind the prefix: `users`, `a/b`.
+fn relative(path: &Path, prefix: &Path) -> String {
+    path.drop(prefix.len()).to_string().trim_start_matches('/').to_owned()
+}
+
+/// Names that are shown all.
+const FEW: usize = 5;
+/// The comparison's cost grows with the square.
+const LONGEST: usize = 64;
+/// Trees may have thousands of branches that lead nowhere; nobody reads so many.
+const MOST_HINTS: usize = 50;
+const MOST_COMPARED: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use waypost_naming::Segment;
+    use waypost_routing::{NamerConfig, NamerKind};
+
+    use super::*;
+
+    #[test]
+    fn a_missing_name_is_told_with_who_was_asked_and_what_there_is() {
+        let segment = |name: &str| Segment::new(name.to_owned()).unwrap();
+        let services = ["users", "web"].map(|name| (segment(name), Vec::new())).to_vec();
+        let prefix: Path = "/lab".parse().unwrap();
+        let (set, _) = NamerSet::read(&[NamerConfig { prefix, kind: NamerKind::Static { services } }]);
+        let namers = Configured::new(&set);
+        for (path, why) in [
+            ("/#/lab/user", "the namer at /#/lab has no `user`; did you mean `users`?"),
+            ("/#/lab/wep/x", "the namer at /#/lab has no `wep/x`; did you mean `web`?"),
+            ("/#/lab/other", "the namer at /#/lab has no `other`; it has `users`, `web`"),
+            ("/#/lab", "/#/lab alone names nothing: what is looked for must follow"),
+            ("/#/fs/users", "no namer answers for /#/fs; there are `/#/lab`"),
+            ("/#", "no namer answers for /#; there are `/#/lab`"),
+            ("/$/io.buoyant.hostportPfx/x", "the built-in namer /$/io.buoyant.hostportPfx does not take it"),
+            ("/svc/users", "no rule matches it, and it is no namer's"),
+            ("/", "no rule matches it, and it is no namer's"),
+        ] {
+            assert_eq!(namers.unknown(&path.parse().unwrap()), why, "{path}");
+        }
+        let (none, _) = NamerSet::read(&[]);
+        let unknown = Configured::new(&none).unknown(&"/#/fs/users".parse().unwrap());
+        assert_eq!(unknown, "no namer answers for /#/fs; there are no [[namers]]");
+    }
+}
