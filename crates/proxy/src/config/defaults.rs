@@ -285,7 +285,7 @@ fn plain(default: &str) -> Column {
 }
 
 fn span<T: Quantity>(bounds: Bounds<T>) -> String {
-    format!("{} to {}", bounds.least.show(), bounds.greatest.show())
+    format!("{} to {}", bounds.least.show_bound(), bounds.greatest.show_bound())
 }
 
 fn ports() -> String {

@@ -35,15 +35,24 @@ pub(super) fn parse_size(text: &str) -> Result<u64, UnitError> {
     number.checked_mul(factor).ok_or(UnitError::TooLarge)
 }
 
-/// The duration in the largest unit that needs no fraction; what [`parse_duration`] reads back.
+/// The duration in seconds where that is a whole number, as `explain` shows it; what [`parse_duration`] reads back.
 pub(super) fn show_duration(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if milliseconds != 0 && milliseconds.is_multiple_of(length) {
-            return format!("{}{unit}", milliseconds / length);
-        }
+    if duration.subsec_nanos() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{}ms", duration.as_millis())
     }
-    if milliseconds == 0 { "0s".to_owned() } else { format!("{milliseconds}ms") }
+}
+
+/// A bound, which may be long: in the largest unit that needs no fraction.
+pub(super) fn show_bound(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let whole = |length: u64| duration.subsec_nanos() == 0 && seconds != 0 && seconds.is_multiple_of(length);
+    match (whole(3_600), whole(60)) {
+        (true, _) => format!("{}h", seconds / 3_600),
+        (false, true) => format!("{}m", seconds / 60),
+        (false, false) => show_duration(duration),
+    }
 }
 
 /// The size in the largest unit that needs no fraction; what [`parse_size`] reads back.
@@ -94,6 +103,22 @@ mod tests {
     }
 
     #[test]
+    fn values_are_shown_in_seconds_and_bounds_in_what_is_short() {
+        for (milliseconds, value, bound) in [
+            (0, "0s", "0s"),
+            (250, "250ms", "250ms"),
+            (1_500, "1500ms", "1500ms"),
+            (60_000, "60s", "1m"),
+            (90_000, "90s", "90s"),
+            (3_600_000, "3600s", "1h"),
+            (86_400_000, "86400s", "24h"),
+        ] {
+            let duration = Duration::from_millis(milliseconds);
+            assert_eq!((show_duration(duration).as_str(), show_bound(duration).as_str()), (value, bound));
+        }
+    }
+
+    #[test]
     fn sizes_are_a_number_and_a_binary_unit() {
         for (text, expected) in [
             ("512B", Ok(512)),
@@ -112,6 +137,7 @@ mod tests {
         fn shown_then_parsed_is_the_same(milliseconds in 0..u64::MAX / 3_600_000, bytes: u64) {
             let duration = Duration::from_millis(milliseconds);
             prop_assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
+            prop_assert_eq!(parse_duration(&show_bound(duration)), Ok(duration));
             prop_assert_eq!(parse_size(&show_size(bytes)), Ok(bytes));
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::defaults::{Bounded, Bounds, Bytes};
 use super::raw::{Item, Reader, Section};
-use super::units::{UnitError, parse_duration, parse_size, show_duration, show_size};
+use super::units::{UnitError, parse_duration, parse_size, show_bound, show_duration, show_size};
 
 /// The word that switches a limit or a time out off.
 pub(super) const OFF: &str = "none";
@@ -17,11 +17,20 @@ pub(super) const OFF: &str = "none";
 pub(super) trait Quantity: Copy + PartialOrd {
     /// As it is written in the file.
     fn show(&self) -> String;
+
+    /// The same as a bound.
+    fn show_bound(&self) -> String {
+        self.show()
+    }
 }
 
 impl Quantity for Duration {
     fn show(&self) -> String {
         format!("\"{}\"", show_duration(*self))
+    }
+
+    fn show_bound(&self) -> String {
+        format!("\"{}\"", show_bound(*self))
     }
 }
 
@@ -221,12 +230,12 @@ impl Item<'_> {
         if (bounds.least..=bounds.greatest).contains(&value) {
             return Some(value);
         }
-        self.out_of_bounds(value.show(), &bounds, reader);
+        self.out_of_bounds(value.show_bound(), &bounds, reader);
         None
     }
 
     fn out_of_bounds<T: Quantity>(&self, value: impl Display, bounds: &Bounds<T>, reader: &mut Reader<'_>) {
-        let (least, greatest) = (bounds.least.show(), bounds.greatest.show());
+        let (least, greatest) = (bounds.least.show_bound(), bounds.greatest.show_bound());
         let message = format!("`{}` must be from {least} to {greatest}, not {value}", self.name);
         reader.error("out-of-bounds", self.value, message);
     }
