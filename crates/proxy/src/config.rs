@@ -45,6 +45,7 @@ mod values;
 
 pub use self::client::{ClientPolicies, ClientPolicy, Pool, Protocol};
 pub use self::defaults::{Documented, documented};
+pub use self::lint::lints;
 pub use self::router::RouterConfig;
 pub use self::server::{ContextFrom, OverrideSource, Overrides, ServerConfig, ServerTls};
 pub use self::service::{Budget, Classifier, Retries, ServicePolicies, ServicePolicy};
@@ -155,7 +156,7 @@ impl Config {
         let workers = root.take("workers").and_then(|item| item.count(defaults::WORKERS, reader));
         let watch = root.flag("watch", false, reader);
         let shutdown_grace = shutdown_grace(root.take("shutdown").as_ref(), reader);
-        let (namers, shapes) = namer::read(root.take("namers").as_ref(), reader);
+        let (namers, served) = namer::read(root.take("namers").as_ref(), reader);
         let routers = root.take("routers");
         let sections = routers.as_ref().map(|item| item.sections(reader)).unwrap_or_default();
         if sections.is_empty() && routers.is_none_or(|item| item.is_list()) {
@@ -163,9 +164,12 @@ impl Config {
             reader.error_hint("no-router", root.span(), "without a router nothing is served", hint);
         }
         root.finish(reader);
-        let mut shared = Shared { shapes: &shapes, materials: &mut materials, seen: &mut seen };
-        let routers =
+        let mut listeners = Vec::new();
+        let mut shared =
+            Shared { served: &served, materials: &mut materials, seen: &mut seen, listeners: &mut listeners };
+        let routers: Vec<_> =
             sections.into_iter().filter_map(|section| RouterConfig::read(section, &mut shared, reader)).collect();
+        lint::wrong_certificates(&routers, &namers, &listeners, reader);
         Self {
             source: Arc::clone(reader.source()),
             admin,
@@ -173,7 +177,7 @@ impl Config {
             watch,
             shutdown_grace,
             namers,
-            routers,
+            routers: routers.into_iter().map(|(router, _)| router).collect(),
             files: Vec::new(),
             materials,
         }

@@ -12,6 +12,10 @@ use waypost::config::{Config, Documented, Loaded, documented};
 use waypost::tls::mint;
 use waypost_naming::{Finding, Path as Name};
 
+#[path = "config/doubts.rs"]
+mod doubts;
+#[path = "config/lints.rs"]
+mod lints;
 #[path = "config/mistakes.rs"]
 mod mistakes;
 #[path = "config/policies.rs"]
@@ -138,7 +142,7 @@ fn mistakes_in_a_dtab_file_are_shown_there() {
     fs::write(&config, "[[routers]]\ndtab_file = \"routes.dtab\"\nservers = [{ port = 0 }]\n").unwrap();
     for (text, expected) in [
         ("/a => /b ;\r\n/c = /d ;\r\n/e => /f//g ;\r\n", vec![(2, 5), (3, 10)]),
-        ("/a => /$/nil ;\n/b => /#/fs ;\n", vec![(2, 1)]),
+        ("/svc/a => /$/nil ;\n/svc => /#/fs ;\n", vec![(2, 9)]),
     ] {
         fs::write(&rules, text).unwrap();
         let findings = match Config::load(&config) {
@@ -149,7 +153,7 @@ fn mistakes_in_a_dtab_file_are_shown_there() {
         let name = rules.display().to_string();
         assert_eq!(places, expected.iter().map(|(line, col)| (name.clone(), *line, *col)).collect::<Vec<_>>());
     }
-    fs::write(&rules, "/a => /$/nil ;").unwrap();
+    fs::write(&rules, "/svc => /$/nil ;").unwrap();
 
     let config = Config::load(&config).unwrap().config;
 

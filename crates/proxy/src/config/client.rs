@@ -9,7 +9,7 @@ use waypost_naming::{Path, Pattern, Template};
 use waypost_routing::{AccrualPolicy, BalancerKind, ClientTls, NoIdentity, TlsRule};
 
 use super::kinds::{Chosen, Kind, Kinds};
-use super::lint::Shapes;
+use super::lint::{Bounds, Overridden};
 use super::raw::{Item, Reader, Section};
 use super::tls::{self, Around};
 use super::values::check_order;
@@ -134,7 +134,7 @@ impl ClientPolicies {
     /// `[routers.client]` with its `configs`.
     pub(super) fn read(
         item: Option<&Item<'_>>,
-        shapes: &Shapes,
+        bounds: &Bounds<'_>,
         materials: &mut Materials,
         reader: &mut Reader<'_>,
     ) -> Self {
@@ -143,14 +143,18 @@ impl ClientPolicies {
         };
         let configs = section.take("configs").map(|item| item.sections(reader)).unwrap_or_default();
         let everywhere = Pattern::default();
-        let around = Around { prefix: &everywhere, shapes, materials };
+        let mut overridden = Overridden::default();
+        overridden.add(&everywhere, section.keys());
+        let around = Around { prefix: &everywhere, bounds, materials };
         let mut entries = vec![Entry::read(section, around, reader)];
         for mut section in configs {
-            let prefix = section.require("prefix", reader).and_then(|item| shapes.pattern_of(&item, reader));
+            let prefix = section.require("prefix", reader).and_then(|item| bounds.pattern_of(&item, reader));
             let prefix = prefix.unwrap_or_default();
-            let around = Around { prefix: &prefix, shapes, materials };
+            overridden.add(&prefix, section.keys());
+            let around = Around { prefix: &prefix, bounds, materials };
             entries.push(Entry::read(section, around, reader));
         }
+        overridden.report(reader);
         Self { entries }
     }
 

@@ -4,10 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use waypost_naming::{Dtab, Finding, Lines, ParseError, Place, Source, Span};
+use waypost_naming::{Dtab, Finding, Lines, ParseError, ParseErrorKind, Place, Source, Span};
 
 use super::escapes::Origins;
 use super::raw::{Item, Reader};
+
+mod text;
+
+pub(super) use self::text::{Comment, Parts, Weight, is_zero};
 
 /// Rules and where they stand.
 #[derive(Debug, Default)]
@@ -16,12 +20,14 @@ pub(super) struct Rules {
     /// The file they were read from, if they have one of their own.
     pub(super) file: Option<PathBuf>,
     text: Option<Text>,
+    parts: Parts,
 }
 
 /// What the spans of the dentries are in.
 #[derive(Debug)]
 enum Text {
-    Embedded(Arc<Source>, Origins),
+    /// The content of a string of the source.
+    Embedded(Arc<Source>, Origins, String),
     File(Arc<Source>),
 }
 
@@ -33,10 +39,14 @@ impl Rules {
         let parsed = parse(text, |span| reader.place(origins.in_file(span).start));
         for error in parsed.errors {
             let span = origins.in_file(error.span);
-            reader.report(finding(&error, Arc::clone(reader.source()), span));
+            let hint = swallowed(text, &error, |offset| reader.place(origins.in_file(Span::at(offset)).start));
+            reader.report(finding(&error, hint, Arc::clone(reader.source()), span));
         }
-        let text = Text::Embedded(Arc::clone(reader.source()), origins);
-        Some(Self { dtab: parsed.dtab?, file: None, text: Some(text) })
+        let parts = Parts::of(text);
+        let source = Arc::clone(reader.source());
+        reader.comments(&source, parts.comments.iter().map(|comment| origins.in_file(comment.span)));
+        let text = Text::Embedded(source, origins, text.to_owned());
+        Some(Self { dtab: parsed.dtab?, file: None, text: Some(text), parts })
     }
 
     /// From a file that the configuration names.
@@ -51,10 +61,47 @@ impl Rules {
             }
         };
         match parse_file(&path, text) {
-            Ok((dtab, source)) => Some(Self { dtab, file: Some(path), text: Some(Text::File(source)) }),
+            Ok((dtab, source)) => {
+                let parts = Parts::of(&source.text);
+                reader.comments(&source, parts.comments.iter().map(|comment| comment.span));
+                Some(Self { dtab, file: Some(path), text: Some(Text::File(source)), parts })
+            }
             Err(findings) => {
                 findings.into_iter().for_each(|finding| reader.report(finding));
                 None
+            }
+        }
+    }
+
+    /// Rules from nowhere.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        let source = Arc::new(Source { name: "rules".to_owned(), text: text.to_owned() });
+        let dtab = Dtab::parse(text).unwrap();
+        Self { dtab, file: None, text: Some(Text::File(source)), parts: Parts::of(text) }
+    }
+
+    /// What the rules were read from.
+    pub(super) fn text(&self) -> &str {
+        match &self.text {
+            None => "",
+            Some(Text::File(source)) => &source.text,
+            Some(Text::Embedded(_, _, content)) => content,
+        }
+    }
+
+    /// Where its parts stand in it.
+    pub(super) const fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Whether `span`, which is one line for the rules, is written over several.
+    pub(super) fn is_folded(&self, span: Span) -> bool {
+        match &self.text {
+            None | Some(Text::File(_)) => false,
+            Some(Text::Embedded(source, origins, _)) => {
+                let span = origins.in_file(span);
+                source.text.get(span.start..span.end).is_some_and(|written| written.contains('\n'))
             }
         }
     }
@@ -64,7 +111,7 @@ impl Rules {
         match &self.text {
             None => finding,
             Some(Text::File(source)) => finding.at(Arc::clone(source), span),
-            Some(Text::Embedded(source, origins)) => finding.at(Arc::clone(source), origins.in_file(span)),
+            Some(Text::Embedded(source, origins, _)) => finding.at(Arc::clone(source), origins.in_file(span)),
         }
     }
 }
@@ -73,22 +120,48 @@ fn parse_file(path: &Path, text: String) -> Result<(Dtab, Arc<Source>), Vec<Find
     let source = Arc::new(Source { name: path.display().to_string(), text });
     let file: Arc<str> = source.name.as_str().into();
     let lines = Lines::new(&source.text);
-    let parsed = parse(&source.text, |span| {
-        let (line, col) = lines.line_col(span.start);
+    let place = |offset: usize| {
+        let (line, col) = lines.line_col(offset);
         Place::File { file: Arc::clone(&file), line, col }
-    });
+    };
+    let parsed = parse(&source.text, |span| place(span.start));
     match parsed.dtab {
         Some(dtab) => Ok((dtab, source)),
-        None => Err(parsed.errors.iter().map(|error| finding(error, Arc::clone(&source), error.span)).collect()),
+        None => {
+            let at_its_place = |error: &ParseError| {
+                finding(error, swallowed(&source.text, error, place), Arc::clone(&source), error.span)
+            };
+            Err(parsed.errors.iter().map(at_its_place).collect())
+        }
     }
 }
 
-fn finding(error: &ParseError, source: Arc<Source>, span: Span) -> Finding {
+fn finding(error: &ParseError, hint: Option<String>, source: Arc<Source>, span: Span) -> Finding {
     let finding = Finding::error("bad-dtab", error.to_string()).at(source, span);
-    match error.kind.hint() {
+    match hint.or_else(|| error.kind.hint().map(str::to_owned)) {
         Some(hint) => finding.hint(hint),
         None => finding,
     }
+}
+
+/// What is to be said of an error whose cause stands before it: a `;` in a comment, or none where a rule went on.
+fn swallowed(text: &str, error: &ParseError, place: impl Fn(usize) -> Place) -> Option<String> {
+    let before = text.get(..error.span.start)?;
+    if text.get(error.span.start..)?.starts_with("=>") {
+        let own = before.trim_end().rfind(|character: char| character.is_whitespace() || "|&(*".contains(character))?;
+        let prefix = before.get(own + 1..).map(str::trim).filter(|prefix| prefix.starts_with('/'))?;
+        return Some(format!("a `;` is missing before `{prefix}`: a new line does not end a rule"));
+    }
+    if !matches!(error.kind, ParseErrorKind::MissingSemicolon | ParseErrorKind::ExpectedEnd(_)) {
+        return None;
+    }
+    let parts = Parts::of(before);
+    let own = parts.rules.len().checked_sub(1);
+    let semicolon = parts.comments.iter().filter(|comment| comment.within == own).find_map(|comment| {
+        let said = before.get(comment.span.start..comment.span.end)?;
+        Some(comment.span.start + said.find(';')?)
+    })?;
+    Some(format!("the `;` at {} is part of a comment: write it before the `#`", place(semicolon)))
 }
 
 struct Parsed {

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use waypost_naming::{Path, Rewrite, Segment};
+use waypost_naming::{Path, Rewrite, Segment, Span};
 use waypost_routing::{Endpoint, NamerConfig, NamerKind};
 
 use super::defaults;
 use super::kinds::{Chosen, Kind, Kinds};
-use super::lint::{Shape, Shapes};
+use super::lint::{self, Served};
 use super::raw::{Item, Reader, Section};
 
 #[derive(Clone, Copy, Debug)]
@@ -17,20 +17,20 @@ enum Is {
     Rewrite,
 }
 
-/// The namers at `item`, and the bound paths that they can make.
-pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<NamerConfig>, Shapes) {
-    let mut shapes = Shapes::builtin();
+/// The namers at `item`, and what they and the built-in ones answer for.
+pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<NamerConfig>, Served) {
+    let mut served = Served::builtin();
     let mut namers = Vec::new();
     for section in item.map(|item| item.sections(reader)).unwrap_or_default() {
         match one(section, reader) {
             Some((prefix, kind)) => {
-                shapes.add(Shape::of(&prefix, kind.as_ref()));
+                served.add(&prefix, kind.as_ref());
                 namers.extend(kind.map(|kind| NamerConfig { prefix, kind }));
             }
-            None => shapes.incomplete(),
+            None => served.incomplete(),
         }
     }
-    (namers, shapes)
+    (namers, served)
 }
 
 /// The prefix, and the kind unless something is wrong with it.
@@ -89,6 +89,7 @@ fn fs(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<NamerKind> {
 
 fn fixed(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<NamerKind> {
     let services = section.require("services", reader)?.named_items(reader);
+    lint::services_that_differ_by_case(&services, reader);
     let services = services.iter().map(|(name, item)| service(name, item, reader)).collect::<Vec<_>>();
     services.into_iter().collect::<Option<_>>().map(|services| NamerKind::Static { services })
 }
@@ -96,19 +97,25 @@ fn fixed(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<NamerKind
 fn service(name: &str, item: &Item<'_>, reader: &mut Reader<'_>) -> Option<(Segment, Vec<Endpoint>)> {
     let segment = item.segment_of(name, reader);
     let endpoints = item.list(reader)?.iter().map(|item| endpoint(item, reader)).collect::<Vec<_>>();
-    Some((segment?, endpoints.into_iter().collect::<Option<_>>()?))
+    let endpoints: Vec<(Endpoint, Option<Span>)> = endpoints.into_iter().collect::<Option<_>>()?;
+    let weights: Vec<_> = endpoints.iter().map(|(endpoint, span)| (endpoint.weight, *span)).collect();
+    lint::endpoints_of_no_weight(&weights, reader);
+    Some((segment?, endpoints.into_iter().map(|(endpoint, _)| endpoint).collect()))
 }
 
-/// `"127.0.0.1:8080"` or `{ addr = "127.0.0.1:8080", weight = 2.0 }`.
-fn endpoint(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Endpoint> {
+/// `"127.0.0.1:8080"` or `{ addr = "127.0.0.1:8080", weight = 2.0 }`, and where the weight stands.
+fn endpoint(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<(Endpoint, Option<Span>)> {
     if item.as_text().is_some() {
-        return address(item, reader).map(|addr| Endpoint { addr, weight: defaults::WEIGHT.default });
+        return address(item, reader).map(|addr| (Endpoint { addr, weight: defaults::WEIGHT.default }, None));
     }
     let mut section = item.section(reader)?;
     let addr = section.require("addr", reader).and_then(|item| address(&item, reader));
-    let weight = section.fraction("weight", defaults::WEIGHT, reader);
+    let weight = section.take("weight");
+    let place = weight.as_ref().map(|item| item.value);
+    let weight = weight.and_then(|item| item.fraction(defaults::WEIGHT.bounds, reader));
     section.finish(reader);
-    addr.map(|addr| Endpoint { addr, weight })
+    let weight = weight.unwrap_or(defaults::WEIGHT.default);
+    addr.map(|addr| (Endpoint { addr, weight }, place))
 }
 
 fn address(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<SocketAddr> {

@@ -6,6 +6,7 @@ use waypost_naming::{Finding, Path, Pattern, Segment, Span, Template, TemplateEr
 use waypost_routing::PeerName;
 
 use super::escapes::Origins;
+use super::lint::{self, Lint, Suspect};
 use super::raw::{Item, Reader};
 
 impl Reader<'_> {
@@ -13,6 +14,13 @@ impl Reader<'_> {
     pub(super) fn origins(&self, item: &Item<'_>) -> Origins {
         let written = self.source().text.get(item.value.start..item.value.end).unwrap_or("");
         Origins::of(written, item.value.start)
+    }
+
+    /// Reports what is suspicious about a part of the text of `item`.
+    fn suspect_within(&mut self, item: &Item<'_>, lint: Lint, suspect: Suspect) {
+        let span = Span::new(suspect.range.start, suspect.range.end);
+        let span = self.origins(item).in_file(span);
+        self.warning(lint, span, suspect.message, suspect.hint);
     }
 
     /// Reports a mistake at `span` of the text of `item`.
@@ -43,7 +51,12 @@ impl<'d> Item<'d> {
     pub(super) fn pattern(&self, reader: &mut Reader<'_>) -> Option<(Pattern, &'d str)> {
         let text = self.text(reader)?;
         match Pattern::parse(text) {
-            Ok(pattern) => Some((pattern, text)),
+            Ok(pattern) => {
+                for suspect in lint::never_filled(text) {
+                    reader.suspect_within(self, Lint::EmptyCapture, suspect);
+                }
+                Some((pattern, text))
+            }
             Err(error) => {
                 reader.error_within(self, "bad-pattern", error.span(), error.to_string(), None);
                 None
@@ -59,7 +72,12 @@ impl<'d> Item<'d> {
             return None;
         }
         match Template::parse(text, pattern) {
-            Ok(template) => Some(template),
+            Ok(template) => {
+                if let Some(suspect) = lint::forgotten_braces(text, &template, pattern) {
+                    reader.suspect_within(self, Lint::UnusedCapture, suspect);
+                }
+                Some(template)
+            }
             Err(error @ TemplateError::Unclosed { .. }) => {
                 reader.error_within(self, "bad-template", error.span(), error.to_string(), None);
                 None

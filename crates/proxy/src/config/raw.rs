@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use waypost_naming::{Finding, Lines, Place, Severity, Source, Span};
 
 use super::Set;
+use super::lint::{Allows, Lint, Unused, toml_comments};
 use super::suggest;
 
 /// One file being read: where places come from and findings go.
@@ -21,6 +22,7 @@ pub(super) struct Reader<'t> {
     file: Arc<str>,
     base: PathBuf,
     findings: Vec<Finding>,
+    allows: Allows,
     files: Vec<PathBuf>,
 }
 
@@ -50,12 +52,15 @@ pub(super) struct Item<'d> {
 impl<'t> Reader<'t> {
     /// `source` is what `text` was taken from; relative paths are below `base`.
     pub(super) fn new(source: &Arc<Source>, text: &'t str, base: &Path) -> Self {
+        let mut allows = Allows::default();
+        allows.read(source, toml_comments(text));
         Self {
             source: Arc::clone(source),
             lines: Lines::new(text),
             file: source.name.as_str().into(),
             base: base.to_path_buf(),
             findings: Vec::new(),
+            allows,
             files: Vec::new(),
         }
     }
@@ -105,22 +110,24 @@ impl<'t> Reader<'t> {
         self.report(Finding::error(code, message.into()).at(Arc::clone(&self.source), span).hint(hint.into()));
     }
 
-    pub(super) fn warning(
-        &mut self,
-        code: &'static str,
-        span: Span,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.report(Finding::warning(code, message.into()).at(Arc::clone(&self.source), span).hint(hint.into()));
+    pub(super) fn warning(&mut self, lint: Lint, span: Span, message: impl Into<String>, hint: impl Into<String>) {
+        let finding = Finding::warning(lint.name(), message.into()).hint(hint.into());
+        self.report(finding.at(Arc::clone(&self.source), span));
+    }
+
+    /// Takes note of the comments of `source`, each from its `#` on: they may allow what would be warned of.
+    pub(super) fn comments(&mut self, source: &Arc<Source>, spans: impl IntoIterator<Item = Span>) {
+        self.allows.read(source, spans);
     }
 
     pub(super) fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| matches!(finding.severity, Severity::Error))
     }
 
-    /// The findings in the order of the file, and the files read.
+    /// The findings in the order of the file but for those that are allowed there, and the files read.
     pub(super) fn into_parts(mut self) -> (Vec<Finding>, Vec<PathBuf>) {
+        let unused = if self.has_errors() { Unused::Ignored } else { Unused::Told };
+        self.allows.apply(&mut self.findings, unused);
         let own = Arc::clone(&self.source);
         self.findings.sort_by_key(|finding| {
             let elsewhere = !finding.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &own));
@@ -164,6 +171,12 @@ impl<'d> Section<'d> {
 
     fn name_of(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    /// The keys that there are, with their places.
+    pub(super) fn keys(&self) -> Vec<(&'d str, Span)> {
+        let keys = self.entries.iter().flat_map(|entries| entries.keys());
+        keys.map(|key| (key.get_ref().as_ref(), span_of(key))).collect()
     }
 
     /// Reports every key that nobody took.

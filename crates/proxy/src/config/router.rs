@@ -11,7 +11,7 @@ use super::client::ClientPolicies;
 use super::defaults;
 use super::dtab::Rules;
 use super::identifier;
-use super::lint::{self, Shapes};
+use super::lint::{self, Bounds, Known, Listener, Open, Served, Shape};
 use super::raw::{Reader, Section};
 use super::server::ServerConfig;
 use super::service::ServicePolicies;
@@ -42,9 +42,10 @@ pub struct RouterConfig {
 
 /// What all routers share.
 pub(super) struct Shared<'a> {
-    pub(super) shapes: &'a Shapes,
+    pub(super) served: &'a Served,
     pub(super) materials: &'a mut Materials,
     pub(super) seen: &'a mut Seen,
+    pub(super) listeners: &'a mut Vec<Listener>,
 }
 
 /// What there may be only one of in a file.
@@ -97,8 +98,12 @@ fn overlap(one: IpAddr, other: IpAddr) -> bool {
 }
 
 impl RouterConfig {
-    /// One `[[routers]]`; nothing where something is wrong that no default stands for.
-    pub(super) fn read(mut section: Section<'_>, shared: &mut Shared<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+    /// One `[[routers]]`, with what is known of its rules; nothing where something is wrong that no default stands for.
+    pub(super) fn read(
+        mut section: Section<'_>,
+        shared: &mut Shared<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Option<(Self, Known)> {
         let from = reader.place(section.span().start);
         let label = section.take("label");
         let label_span = label.as_ref().map_or_else(|| section.span(), |item| item.value);
@@ -109,18 +114,24 @@ impl RouterConfig {
             None => Path::parse(defaults::DST_PREFIX).ok(),
         };
         let list = identifier::read(section.take("identifier").as_ref(), reader);
-        let rules = rules(&mut section, shared.shapes, reader);
+        let rules = rules(&mut section, reader);
         let binding_timeout = section.duration("binding_timeout", defaults::BINDING_TIMEOUT, reader);
         let servers = servers(&mut section, shared, reader);
-        let logical = dst_prefix.clone().unwrap_or_default();
+        let identifiers = Identifiers { dst_prefix: dst_prefix.clone().unwrap_or_default(), list };
+        let logical = Shape::logical(&identifiers);
+        let open = servers.iter().map(ServerConfig::is_open).find(|open| *open == Open::Yes).unwrap_or(Open::No);
+        let rules_known = rules.as_ref().map(|rules| lint::rules(rules, shared.served, &logical, open, reader));
+        let known = rules_known.unwrap_or_default();
         let service = ServicePolicies::read(section.take("service").as_ref(), &logical, reader);
         let client = section.take("client");
-        let client = ClientPolicies::read(client.as_ref(), shared.shapes, shared.materials, reader);
+        let bounds = Bounds::new(shared.served, &known, open);
+        let client = ClientPolicies::read(client.as_ref(), &bounds, shared.materials, reader);
         section.finish(reader);
         let rules = rules?;
-        Some(Self {
+        dst_prefix?;
+        let router = Self {
             label: label?.into(),
-            identifiers: Identifiers { dst_prefix: dst_prefix?, list },
+            identifiers,
             dtab: rules.dtab,
             dtab_file: rules.file,
             binding_timeout,
@@ -128,25 +139,24 @@ impl RouterConfig {
             service,
             client,
             from,
-        })
+        };
+        Some((router, known))
     }
 }
 
 /// `dtab` or `dtab_file`; no rules if there is neither.
-fn rules(section: &mut Section<'_>, shapes: &Shapes, reader: &mut Reader<'_>) -> Option<Rules> {
+fn rules(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<Rules> {
     let (in_string, in_file) = (section.take("dtab"), section.take("dtab_file"));
-    let rules = match (in_string, in_file) {
-        (None, None) => return Some(Rules::default()),
+    match (in_string, in_file) {
+        (None, None) => Some(Rules::default()),
         (Some(_), Some(item)) => {
             let hint = "keep the one that is meant; rules of both would have an order that nobody sees";
             reader.error_hint("two-dtabs", item.key, "`dtab` and `dtab_file` exclude each other", hint);
-            return None;
+            None
         }
-        (Some(item), None) => Rules::in_string(&item, reader)?,
-        (None, Some(item)) => Rules::in_file(&item, reader)?,
-    };
-    lint::rules(&rules, shapes, reader);
-    Some(rules)
+        (Some(item), None) => Rules::in_string(&item, reader),
+        (None, Some(item)) => Rules::in_file(&item, reader),
+    }
 }
 
 fn servers(section: &mut Section<'_>, shared: &mut Shared<'_>, reader: &mut Reader<'_>) -> Vec<ServerConfig> {
@@ -158,8 +168,9 @@ fn servers(section: &mut Section<'_>, shared: &mut Shared<'_>, reader: &mut Read
     let mut servers = Vec::with_capacity(sections.len());
     for section in sections {
         let span = section.span();
-        if let Some(server) = ServerConfig::read(section, shared.materials, reader) {
+        if let Some((server, listener)) = ServerConfig::read(section, shared.materials, reader) {
             shared.seen.listener(server.ip, server.port, span, reader);
+            shared.listeners.push(listener);
             servers.push(server);
         }
     }

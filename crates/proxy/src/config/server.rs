@@ -10,6 +10,7 @@ use waypost_naming::Place;
 
 use super::defaults;
 use super::kinds::{Kind, Kinds};
+use super::lint::{Certificate, Lint, Listener, Open};
 use super::raw::{Item, Reader, Section};
 use super::tls;
 use super::values::OFF;
@@ -53,13 +54,18 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// One `[[routers.servers]]`; nothing where it has no port or no usable TLS.
-    pub(super) fn read(mut section: Section<'_>, materials: &mut Materials, reader: &mut Reader<'_>) -> Option<Self> {
-        let from = reader.place(section.span().start);
+    /// One `[[routers.servers]]`, with what others may know of it; nothing where it has no port or no usable TLS.
+    pub(super) fn read(
+        mut section: Section<'_>,
+        materials: &mut Materials,
+        reader: &mut Reader<'_>,
+    ) -> Option<(Self, Listener)> {
+        let span = section.span();
+        let from = reader.place(span.start);
         let ip = section.ip("ip", defaults::LOOPBACK, reader);
         let port = section.require("port", reader).and_then(|item| item.port(reader));
         let tls = section.take("tls").map(|item| tls::server(&item, materials, reader));
-        let verified = matches!(&tls, Some(Some(tls)) if tls.client_ca.is_some());
+        let verified = matches!(&tls, Some(Some((tls, _))) if tls.client_ca.is_some());
         let max_requests = section.take("max_concurrent_requests");
         let max_connections = section.take("max_connections");
         let max_body_bytes = section.take("max_body_bytes");
@@ -88,10 +94,28 @@ impl ServerConfig {
         };
         section.finish(reader);
         port?;
-        match tls {
-            None => Some(read),
-            Some(tls) => Some(Self { tls: Some(tls?), ..read }),
-        }
+        let (tls, certificate) = match tls {
+            None => (None, None),
+            Some(tls) => tls.map(|(tls, span)| {
+                let certificate = Certificate { span, file: tls.cert.clone(), material: Arc::clone(&tls.material) };
+                (Some(tls), Some(certificate))
+            })?,
+        };
+        let listener = Listener { address: read.address(), span, certificate };
+        Some((Self { tls, ..read }, listener))
+    }
+
+    /// Whether some caller's rules (`l5d-dtab`, or `l5d-ctx-dtab` of another waypost) are followed.
+    pub(super) fn is_open(&self) -> Open {
+        let context = match self.context {
+            ContextFrom::Any => true,
+            ContextFrom::Trusted => {
+                let verified = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+                self.ip.is_loopback() || self.ip.is_unspecified() || verified
+            }
+        };
+        let open = !self.clear_context && (self.overrides != Overrides::None || context);
+        if open { Open::Yes } else { Open::No }
     }
 
     /// The address to listen on.
@@ -169,7 +193,7 @@ impl OverrideSource {
             Some(Self::Uri(_) | Self::DnsPattern(_)) if !verified => {
                 let hint = "a name is taken from a verified client certificate: set `tls.client_ca`";
                 reader.warning(
-                    "unverifiable-name",
+                    Lint::UnverifiableName,
                     item.value,
                     format!("no caller of this server is ever `{text}`"),
                     hint,
@@ -235,7 +259,7 @@ fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut
             if !ip.is_loopback() {
                 let message = "anybody who can reach this server can send requests to any name of the dtab";
                 let hint = "name who may: allow = [\"spiffe://...\", \"*.ops.example.com\", \"10.0.0.0/8\"]";
-                reader.warning("open-overrides", item.value, message, hint);
+                reader.warning(Lint::OpenOverrides, item.value, message, hint);
             }
             Overrides::Any
         }
@@ -248,7 +272,8 @@ fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut
     }
 }
 
-fn dns_matches(pattern: &str, name: &str) -> bool {
+/// Whether a pattern of DNS names, `*.` for exactly one label, is for `name`.
+pub(super) fn dns_matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix("*.") {
         None => pattern.eq_ignore_ascii_case(name),
         Some(parent) => {

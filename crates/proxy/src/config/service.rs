@@ -8,9 +8,10 @@ use serde_json::Value;
 use waypost_naming::{Path, Pattern};
 
 use super::kinds::{Kind, Kinds};
+use super::lint::{Overridden, Shape, logical_pattern};
 use super::raw::{Item, Reader, Section};
 use super::values::check_order;
-use super::{Set, defaults, json, lint};
+use super::{Set, defaults, json};
 
 /// The policy of one logical path, with the place of each value.
 #[derive(Clone, PartialEq, Debug)]
@@ -107,18 +108,22 @@ struct Entry {
 }
 
 impl ServicePolicies {
-    /// `[routers.service]` with its `configs`; `dst_prefix` is what all logical paths begin with.
-    pub(super) fn read(item: Option<&Item<'_>>, dst_prefix: &Path, reader: &mut Reader<'_>) -> Self {
+    /// `[routers.service]` with its `configs`; `logical` is what requests are called.
+    pub(super) fn read(item: Option<&Item<'_>>, logical: &[Shape], reader: &mut Reader<'_>) -> Self {
         let Some(mut section) = item.and_then(|item| item.section(reader)) else {
             return Self { entries: Vec::new() };
         };
         let configs = section.take("configs").map(|item| item.sections(reader)).unwrap_or_default();
+        let mut overridden = Overridden::default();
+        overridden.add(&Pattern::default(), section.keys());
         let mut entries = vec![Entry::read(Pattern::default(), section, reader)];
         for mut section in configs {
             let prefix = section.require("prefix", reader);
-            let prefix = prefix.and_then(|item| lint::logical_pattern(&item, dst_prefix, reader));
-            entries.push(Entry::read(prefix.unwrap_or_default(), section, reader));
+            let prefix = prefix.and_then(|item| logical_pattern(&item, logical, reader)).unwrap_or_default();
+            overridden.add(&prefix, section.keys());
+            entries.push(Entry::read(prefix, section, reader));
         }
+        overridden.report(reader);
         Self { entries }
     }
 

@@ -8,13 +8,13 @@ use waypost_naming::{Finding, Pattern, Severity, Span, Template};
 use waypost_routing::{TlsRule, TlsSettings, TlsVersion, Unmatched};
 
 use super::kinds::{Chosen, Kind, Kinds};
-use super::lint::Shapes;
+use super::lint::{self, Bounds, Lint};
 use super::raw::{Item, Reader, Section};
 use super::server::ServerTls;
 use crate::tls::{self, FileProblem, Materials, TlsKey};
 
-/// A server's `tls` table.
-pub(super) fn server(item: &Item<'_>, materials: &mut Materials, reader: &mut Reader<'_>) -> Option<ServerTls> {
+/// A server's `tls` table, and where its certificate is named.
+pub(super) fn server(item: &Item<'_>, materials: &mut Materials, reader: &mut Reader<'_>) -> Option<(ServerTls, Span)> {
     let mut section = item.section(reader)?;
     let cert = section.require("cert", reader).and_then(|item| item.path(reader).map(|path| (item, path)));
     let key = section.require("key", reader).and_then(|item| item.path(reader).map(|path| (item, path)));
@@ -41,14 +41,15 @@ pub(super) fn server(item: &Item<'_>, materials: &mut Materials, reader: &mut Re
     });
     let material = Arc::new(material?);
     materials.insert_server(&material);
-    Some(ServerTls { cert, key, client_ca: client_ca.map(|(_, path)| path), require_client_cert, material })
+    let client_ca = client_ca.map(|(_, path)| path);
+    Some((ServerTls { cert, key, client_ca, require_client_cert, material }, cert_item.value))
 }
 
 /// What a client policy's `tls` needs beside its own table.
 pub(super) struct Around<'a> {
     /// The prefix of the policy's entry, for captures.
     pub(super) prefix: &'a Pattern,
-    pub(super) shapes: &'a Shapes,
+    pub(super) bounds: &'a Bounds<'a>,
     pub(super) materials: &'a mut Materials,
 }
 
@@ -79,7 +80,7 @@ pub(super) fn client(item: &Item<'_>, around: &mut Around<'_>, reader: &mut Read
 }
 
 fn bound_path(section: &mut Section<'_>, around: &mut Around<'_>, reader: &mut Reader<'_>) -> Option<TlsRule> {
-    let names = section.require("names", reader).and_then(|item| names(&item, around.shapes, reader));
+    let names = section.require("names", reader).and_then(|item| names(&item, around.bounds, reader));
     let strict = section.take("strict");
     let unmatched = match strict.as_ref().and_then(|item| item.boolean(reader)) {
         None | Some(true) => Unmatched::Refuse,
@@ -87,26 +88,30 @@ fn bound_path(section: &mut Section<'_>, around: &mut Around<'_>, reader: &mut R
     };
     if let (Some(item), Unmatched::ClearText) = (&strict, &unmatched) {
         let message = "bound paths that match none of the names go in clear text";
-        reader.warning("not-strict", item.key, message, "leave out `strict`: such a bound path is then refused");
+        reader.warning(Lint::NotStrict, item.key, message, "leave out `strict`: such a bound path is then refused");
     }
     let settings = settings(section, around.materials, reader);
     names.zip(settings).map(|(names, settings)| TlsRule::BoundPath { names, unmatched, settings })
 }
 
-fn names(item: &Item<'_>, shapes: &Shapes, reader: &mut Reader<'_>) -> Option<Vec<(Pattern, Template)>> {
+fn names(item: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Option<Vec<(Pattern, Template)>> {
     let entries = item.list(reader)?;
     if entries.is_empty() {
         let hint = "write { prefix = \"/#/fs/{service}\", common_name = \"{service}.example.com\" }";
         reader.error_hint("bad-value", item.value, "without names every bound path is refused", hint);
         return None;
     }
-    let names = entries.iter().map(|entry| name(entry, shapes, reader)).collect::<Vec<_>>();
-    names.into_iter().collect()
+    let names = entries.iter().map(|entry| name(entry, bounds, reader)).collect::<Vec<_>>();
+    let names: Vec<(Pattern, Template)> = names.into_iter().collect::<Option<_>>()?;
+    let prefixes: Vec<_> =
+        names.iter().zip(&entries).map(|((prefix, _), entry)| (prefix.clone(), entry.value)).collect();
+    lint::covered_names(&prefixes, reader);
+    Some(names)
 }
 
-fn name(entry: &Item<'_>, shapes: &Shapes, reader: &mut Reader<'_>) -> Option<(Pattern, Template)> {
+fn name(entry: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Option<(Pattern, Template)> {
     let mut section = entry.section(reader)?;
-    let prefix = section.require("prefix", reader).and_then(|item| shapes.pattern_of(&item, reader));
+    let prefix = section.require("prefix", reader).and_then(|item| bounds.pattern_of(&item, reader));
     let common_name = section.require("common_name", reader);
     section.finish(reader);
     let prefix = prefix?;
@@ -122,7 +127,7 @@ fn no_validation(
 ) -> Option<TlsRule> {
     let message = "`no_validation` verifies nothing: whoever answers is taken for the right service";
     reader.warning(
-        "no-validation",
+        Lint::NoValidation,
         kind.value,
         message,
         "use `static` or `bound_path`, with a development CA if need be",

@@ -507,20 +507,28 @@ port = 4140
 "##;
     insta::assert_snapshot!(findings(text.trim_start()), @r##"
     warning[unknown-namer]: no namer serves `/#/labs`
-     --> waypost.toml:7:1
+     --> waypost.toml:7:9
       |
     7 | /svc => /#/labs ;
-      | ^^^^^^^^^^^^^^^
+      |         ^^^^^^^
       |
       = help: did you mean `/#/lab`?
 
-    warning[unknown-namer]: there is no built-in name `/$/inett`
+    warning[unreachable-rule]: nothing leads to `/ops`
      --> waypost.toml:8:1
       |
     8 | /ops => /$/inett ;
-      | ^^^^^^^^^^^^^^^^
+      | ^^^^
       |
-      = help: there are `/$/inet`, `/$/nil`, `/$/fail`, `/$/io.buoyant.rinet` and the `/$/io.buoyant.http` ones
+      = help: requests are called `/svc/<host>`, and no rule leads here; if it is there for `l5d-dtab`, allow it
+
+    warning[unknown-namer]: there is no built-in name `/$/inett`
+     --> waypost.toml:8:9
+      |
+    8 | /ops => /$/inett ;
+      |         ^^^^^^^^
+      |
+      = help: did you mean `/$/inet`?
     "##);
 }
 
@@ -533,7 +541,7 @@ dtab = "/svc => /svc/v1"
 port = 4140
 "##;
     insta::assert_snapshot!(findings(text.trim_start()), @r##"
-    warning[loop]: `/svc/v1` begins with `/svc`: this rule leads back to itself
+    warning[loop]: `/svc => /svc/v1` goes round in circles, with a longer path each time
      --> waypost.toml:2:9
       |
     2 | dtab = "/svc => /svc/v1"
@@ -552,13 +560,13 @@ dtab = "/a => /b ; /b => /a"
 port = 4140
 "##;
     insta::assert_snapshot!(findings(text.trim_start()), @r##"
-    warning[loop]: paths under `/a` are delegated in circles
+    warning[loop]: `/a => /b ; /b => /a` goes round in circles
      --> waypost.toml:2:9
       |
     2 | dtab = "/a => /b ; /b => /a"
       |         ^^^^^^^^
       |
-      = help: delegation stops after 100 steps with an error; let the destination begin with another name
+      = help: `/b` is at waypost.toml:2:20; delegation stops after 100 steps with an error; let the destination begin with another name
     "##);
 }
 
@@ -574,13 +582,13 @@ dtab = """
 port = 4140
 "##;
     insta::assert_snapshot!(findings(text.trim_start()), @r##"
-    warning[shadowed-rule]: this rule never speaks: `/svc` at waypost.toml:4:1 takes all its paths
+    warning[shadowed-rule]: this rule is never tried: `/svc` at waypost.toml:4:1 comes first and answers for all its paths
      --> waypost.toml:3:1
       |
     3 | /svc/users => /$/inet/127.1/1 ;
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: a later rule is tried first, and what ends in `!` or `$` leaves nothing to fall back from
+      = help: a later rule is tried first, however short its prefix: let this one stand behind it
     "##);
 }
 
@@ -614,7 +622,7 @@ prefix = "/#/lab"
     11 | prefix = "/#/lab"
        |          ^^^^^^^^
        |
-       = help: logical paths of this router begin with `/svc`
+       = help: requests of this router are called `/svc/<host>`
     "##);
 }
 

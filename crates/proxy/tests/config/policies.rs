@@ -17,7 +17,7 @@ total_timeout = \"10s\"
 classifier = \"http.retryable_read_5xx\"
 [[routers.service.configs]]
 prefix = \"/svc/users\"
-total_timeout = \"1s\"
+total_timeout = \"1s\" # waypost: allow(overridden-policy) so it is seen which one wins
 [[routers.service.configs]]
 prefix = \"/svc/{any}\"
 total_timeout = \"none\"
@@ -122,7 +122,7 @@ classifier = { kind = \"io.l5d.http.retryableIdempotent5XX\" }
         )
         .replace(
             "[[routers]]\n",
-            "[[routers]]\nidentifier = \"io.l5d.methodAndHost\"\ndtab = \"/svc => /#/io.l5d.static\"\n",
+            "[[routers]]\nidentifier = \"io.l5d.methodAndHost\"\ndtab = \"/svc/1.1/* => /#/io.l5d.static\"\n",
         );
     let config = loaded(&text);
     let router = &config.routers[0];
@@ -146,7 +146,8 @@ fn overrides_are_open_on_loopback_only() {
 #[test]
 fn rules_know_their_place_in_the_file() {
     let config = loaded(
-        &router("").replace("[[routers]]\n", "[[routers]]\ndtab = \"\"\"\n/a => /$/nil ;\n  /b => /$/nil ;\n\"\"\"\n"),
+        &router("")
+            .replace("[[routers]]\n", "[[routers]]\ndtab = \"\"\"\n/svc/a => /$/nil ;\n  /svc/b => /$/nil ;\n\"\"\"\n"),
     );
 
     let places: Vec<_> = config.routers[0].dtab.dentries().iter().map(|dentry| dentry.place.to_string()).collect();
