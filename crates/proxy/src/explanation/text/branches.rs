@@ -34,10 +34,22 @@ fn branch(tree: &Value, at: At, lines: &mut Vec<Row<3>>) -> usize {
     let (mark, ink) = if decides(tree) { ("*", Ink::Bold) } else { (" ", Ink::Plain) };
     let left = shortened(&format!("{mark} {}{path}", "  ".repeat(at.depth)));
     let place = tree.pointer("/dentry/from").and_then(Value::as_str).unwrap_or_default();
-    let words = words(tree);
-    let color = if decides(tree) { Ink::Green } else { Ink::Dim };
-    lines.push([(left, ink), (place.to_owned(), Ink::Plain), (words, color)]);
+    lines.push([(left, ink), (place.to_owned(), Ink::Plain), (words(tree), color(tree))]);
     children(tree).map(|(weight, child)| branch(child, At { weight, depth: at.depth + 1 }, lines)).sum()
+}
+
+/// What requests come to stands out: green where somebody is there.
+fn color(tree: &Value) -> Ink {
+    if !decides(tree) {
+        return Ink::Dim;
+    }
+    let refused = tree.pointer("/tls/kind").and_then(Value::as_str) == Some("refused");
+    match string(tree, "type").unwrap_or_default() {
+        "leaf" if tree.pointer("/bound/addr/addrs/0").is_some() && !refused => Ink::Green,
+        "leaf" | "fail" | "empty" | "exception" => Ink::Red,
+        "pending" => Ink::Yellow,
+        _ => Ink::Plain,
+    }
 }
 
 fn shortened(text: &str) -> String {
