@@ -2,7 +2,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt fmt-check bench doc test-deps
+.PHONY: help demo test lint fmt fmt-check bench fuzz doc test-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ fmt-check:
 
 bench: ## measure a release build against other proxies
 	bench/run.sh
+
+fuzz: ## look for texts that break a parser, a minute for each (SECONDS=60)
+	scripts/fuzz.sh $(or $(SECONDS),60)
 
 doc: ## build the documentation of the crates
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps

@@ -34,7 +34,7 @@ pub enum PatternError {
         span: Span,
     },
     /// `{a-b}`, or a brace without its other one.
-    #[error("`{text}` is no capture; the name in its braces is made of letters, digits, `_` and `.`")]
+    #[error("`{}` is no capture; the name in its braces is made of letters, digits, `_` and `.`", .text.escape_debug())]
     NotACapture {
         /// What stands there.
         text: String,
@@ -287,7 +287,7 @@ pub struct Template {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TemplateError {
     /// linkerd would send the braces out as they are.
-    #[error("`{{{name}}}` is not captured by its prefix")]
+    #[error("`{{{}}}` is not captured by its prefix", .name.escape_debug())]
     UnknownCapture {
         /// What stands in the braces.
         name: String,
@@ -459,6 +459,14 @@ mod tests {
             assert_eq!(template.fill(&captures), filled, "{text}");
             assert_eq!(template.to_string(), text);
         }
+    }
+
+    #[test]
+    fn messages_are_one_line_whatever_the_text() {
+        let error = Pattern::parse("/{a\n\u{1b}}").unwrap_err();
+        assert!(error.to_string().starts_with(r"`{a\n\u{1b}}` is no capture"), "{error}");
+        let error = Template::parse("{a\n}", &pattern("/a")).unwrap_err();
+        assert_eq!(error.to_string(), r"`{a\n}` is not captured by its prefix");
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub use self::health::HealthRegistry;
 pub use self::identity::{
     BadPeerName, ClientTls, NoIdentity, PeerName, PeerNameError, TlsRule, TlsSettings, TlsVersion, Unmatched,
 };
+#[doc(hidden)]
+pub use self::namer::endpoints_in;
 pub use self::namer::{DnsConfig, NamerConfig, NamerKind, NamerSet, Problem};
 pub use self::network::{Network, NetworkError};
 pub use self::transform::{Transformer, TransformerKind, transform, transform_delegation};

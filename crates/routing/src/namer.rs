@@ -32,6 +32,7 @@ pub use self::dns::DnsConfig;
 use self::dns::{Resolution, Resolver};
 use self::fixed::FixedNames;
 use self::fs::FsNames;
+pub use self::fs::endpoints_in;
 use self::inet::Inet;
 
 /// One configured namer.

@@ -241,6 +241,16 @@ async fn resolve_until(
     }
 }
 
+/// How many endpoints the text of a name's file has, or what of it is malformed. For those that try the parser with any
+/// text; what uses endpoints reads them through a namer.
+///
+/// # Errors
+/// The first malformed part.
+#[doc(hidden)]
+pub fn endpoints_in(text: &str) -> Result<usize, waypost_naming::Span> {
+    file::parse(text).map(|lines| lines.len()).map_err(|error| error.span)
+}
+
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
