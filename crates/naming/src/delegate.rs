@@ -56,6 +56,8 @@ pub enum Target<A> {
     Path(Path),
     /// The end of the way.
     Bound(Bound<A>),
+    /// A bound name where nobody is, told by somebody to whom that counts as negative.
+    Vacant(Bound<A>),
 }
 
 /// A bound name.
@@ -186,6 +188,7 @@ impl<D: Table, N: Namer> Binder<'_, D, N> {
             NameTree::Leaf(leaf) => match target(leaf) {
                 Target::Path(next) => self.path(&next, depth),
                 Target::Bound(bound) => Ok(NameTree::Leaf(bound)),
+                Target::Vacant(_) => Ok(NameTree::Neg),
             },
             NameTree::Neg => Ok(NameTree::Neg),
             NameTree::Fail => Ok(NameTree::Fail),

@@ -40,13 +40,14 @@ mod server;
 mod service;
 mod suggest;
 mod tls;
+mod transformer;
 mod units;
 mod values;
 
 pub use self::client::{ClientPolicies, ClientPolicy, Pool, Protocol};
 pub use self::defaults::{Documented, documented};
 pub use self::lint::lints;
-pub use self::router::RouterConfig;
+pub use self::router::{Fallback, RouterConfig};
 pub use self::server::{ContextFrom, OverrideSource, Overrides, ServerConfig, ServerTls};
 pub use self::service::{Budget, Classifier, Retries, ServicePolicies, ServicePolicy};
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use waypost_naming::{Dtab, Path};
 use waypost_routing::{DtabCell, HealthRegistry, NamerSet};
 
-use crate::config::{Config, RouterConfig};
+use crate::config::{Config, Fallback, RouterConfig};
 use crate::plan::{Router, Snapshot, plan};
 use crate::request::answer::{Failure, Word};
 use crate::request::check::check;
@@ -61,6 +61,9 @@ pub struct Explanation {
     pub dtab: Vec<Rule>,
     /// The delegation tree in linkerd's shape; null where it did not come to that.
     pub tree: Value,
+    /// When an alternative is tried, and the place that says so.
+    #[serde(default)]
+    pub fallback: Value,
     /// What it came to.
     pub outcome: Outcome,
     /// The bound paths that the request may go to.
@@ -249,7 +252,7 @@ pub fn delegator_json(router: &Router, dtab: &Dtab, path: &Path) -> Value {
 
 /// A delegation by `dtab` and `namers` alone, as steps of an explanation show it.
 pub(crate) fn delegation_text(tree: &Tree, dtab: &Dtab, namers: &dyn Namers, color: Color) -> String {
-    let annotated = annotate::annotated(tree, plain_tree(tree), dtab, namers);
+    let annotated = annotate::annotated(tree, plain_tree(tree), dtab, namers, Fallback::Name);
     text::delegation_text(&rules::rules_with(dtab, &annotated.rules), &annotated, color)
 }
 
@@ -273,6 +276,7 @@ impl Explanation {
             passed_over: Vec::new(),
             dtab: Vec::new(),
             tree: Value::Null,
+            fallback: policy::fallback(&router.config.fallback),
             outcome: Outcome::Bound,
             leaves: Vec::new(),
             service: Map::new(),

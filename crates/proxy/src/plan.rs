@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
-use waypost_naming::{Dtab, Path};
-use waypost_routing::{Decision, Dependencies, DtabCell, HealthRegistry, NamerSet, bind};
+use waypost_naming::{DelegateTree, Dtab, Path};
+use waypost_routing::{
+    AddressSet, Decision, Dependencies, DtabCell, HealthRegistry, Manner, NamerSet, Occupancy, Occupants,
+};
 
-use crate::config::{ClientPolicy, Config, RouterConfig, ServicePolicy};
+use crate::config::{ClientPolicy, Config, Fallback, RouterConfig, ServicePolicy};
 
 /// One router as it runs: its configuration and the live parts that decisions look at.
 #[derive(Debug)]
@@ -21,6 +23,23 @@ pub struct Router {
     pub namers: Arc<NamerSet>,
     /// Which endpoints are out; for the whole process.
     pub health: Arc<HealthRegistry>,
+}
+
+impl Router {
+    /// How it binds, beside its rules.
+    fn manner(&self) -> Manner<'_> {
+        let occupants = match self.config.fallback.value {
+            Fallback::Name => None,
+            Fallback::Endpoints => Some(Occupants { health: &self.health, router: &self.config.label }),
+        };
+        Manner { transformers: &self.config.transformers, occupants }
+    }
+
+    /// Every branch that `path` has by the rules of `dtab`, for people: [`plan`] follows the winning ones.
+    #[must_use]
+    pub fn delegate(&self, dtab: &Dtab, path: &Path) -> DelegateTree<Arc<AddressSet>> {
+        self.manner().delegate(dtab, path, &self.namers)
+    }
 }
 
 /// All that runs at one moment, replaced whole by a reload.
@@ -41,6 +60,8 @@ pub struct Plan {
     pub decision: Decision,
     /// What was looked at on the way: while none of it changes, the plan holds.
     pub dependencies: Dependencies,
+    /// The same, of who is there; nothing unless the router falls back on that.
+    pub occupancy: Occupancy,
     /// What holds for the logical path.
     pub service: ServicePolicy,
     /// What holds for each of `decision.leaves`, in that order.
@@ -50,11 +71,12 @@ pub struct Plan {
 /// Decides for `logical`, with the rules of `overrides` after the router's own.
 #[must_use]
 pub fn plan(router: &Router, logical: &Path, overrides: &Dtab) -> Plan {
-    let binding = bind(&router.dtab, overrides, logical, &router.namers);
+    let binding = router.manner().bind(&router.dtab, overrides, logical, &router.namers);
     let clients = binding.decision.leaves.iter().map(|leaf| router.config.client.for_bound(&leaf.bound)).collect();
     Plan {
         decision: binding.decision,
         dependencies: binding.dependencies,
+        occupancy: binding.occupancy,
         service: router.config.service.for_path(logical),
         clients,
     }

@@ -61,7 +61,7 @@ async fn forward(
     observation.route = Some(Rc::clone(&route));
     route.deposit(observation.router.worker.index, observation.started);
     let deadline = earliest(&route, context.deadline);
-    let outbound = Outbound { route: &route, context: &context, deadline };
+    let outbound = Outbound { route: Rc::clone(&route), context: &context, deadline };
     let sent = send(&outbound, parts, body, observation);
     match deadline {
         None => sent.await,

@@ -43,7 +43,12 @@ fn endpoint(n: u16) -> Endpoint {
 fn namers() -> NamerSet {
     let name = |n: u16| Segment::new(format!("service-{n}")).expect("not empty");
     let services = (0..RULES).map(|n| (name(n), vec![endpoint(n)])).collect();
-    NamerSet::read(&[NamerConfig { prefix: path("/lab"), kind: NamerKind::Static { services } }]).0
+    NamerSet::read(&[NamerConfig {
+        prefix: path("/lab"),
+        kind: NamerKind::Static { services },
+        transformers: Vec::new(),
+    }])
+    .0
 }
 
 /// One of many paths after the other, so that no cache is too warm.

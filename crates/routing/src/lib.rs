@@ -24,6 +24,7 @@ mod health;
 mod identity;
 mod namer;
 mod network;
+mod occupancy;
 mod transform;
 mod watch;
 
@@ -33,7 +34,7 @@ mod eventually;
 pub use self::accrual::{AccrualPolicy, Health};
 pub use self::address::{AddressSet, Addresses, Endpoint};
 pub use self::balance::{Balancer, BalancerKind, Ewma, Load};
-pub use self::binding::{Binding, bind, delegate};
+pub use self::binding::{Binding, Manner, bind, delegate};
 pub use self::decision::{Choice, Decision, Leaf, Outcome};
 pub use self::dependencies::Dependencies;
 pub use self::dtab_cell::DtabCell;
@@ -46,5 +47,6 @@ pub use self::identity::{
 pub use self::namer::endpoints_in;
 pub use self::namer::{DnsConfig, NamerConfig, NamerKind, NamerSet, Problem};
 pub use self::network::{Network, NetworkError};
+pub use self::occupancy::{Occupancy, Occupants};
 pub use self::transform::{Transformer, TransformerKind, transform, transform_delegation};
 pub use self::watch::{Changes, DirectoryWatch, directories_of};

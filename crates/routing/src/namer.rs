@@ -42,6 +42,8 @@ pub struct NamerConfig {
     pub prefix: Path,
     /// What it does.
     pub kind: NamerKind,
+    /// What becomes of its answers, in this order. Answers that are not bound yet (`rewrite` gives such) stay as they are.
+    pub transformers: Vec<Transformer>,
 }
 
 /// What a configured namer does.
@@ -145,16 +147,6 @@ impl NamerSet {
         Self { configured, inet: Inet::live(resolver.clone(), generation, tasks, stop) }
     }
 
-    /// The same namers, of which each one's answers go through its list of `transformers`: one list for each configured
-    /// namer, in the order of the configuration. Answers that are not bound yet (`rewrite` gives such) stay as they are.
-    #[must_use]
-    pub fn with_transformers(mut self, transformers: impl IntoIterator<Item = Vec<Transformer>>) -> Self {
-        for (configured, transformers) in self.configured.iter_mut().zip(transformers) {
-            configured.transformers = transformers;
-        }
-        self
-    }
-
     /// Whether every configured namer has given its first answers.
     ///
     /// # Errors
@@ -228,7 +220,7 @@ impl NamerSet {
 fn all_bound(tree: &NameTree<Target<Arc<AddressSet>>>) -> Option<NameTree<Bound<Arc<AddressSet>>>> {
     Some(match tree {
         NameTree::Leaf(Target::Bound(bound)) => NameTree::Leaf(bound.clone()),
-        NameTree::Leaf(Target::Path(_)) => return None,
+        NameTree::Leaf(Target::Path(_) | Target::Vacant(_)) => return None,
         NameTree::Alt(trees) => NameTree::Alt(trees.iter().map(all_bound).collect::<Option<_>>()?),
         NameTree::Union(members) => {
             let member =
@@ -272,7 +264,7 @@ impl Configured {
             NamerKind::Static { services } => Names::Fixed(FixedNames::new(services)),
             NamerKind::Rewrite(rewrite) => Names::Rewrite(rewrite.clone()),
         };
-        Self { prefix, names, transformers: Vec::new() }
+        Self { prefix, names, transformers: config.transformers.clone() }
     }
 
     fn lookup(&self, path: &Path, seen: &mut Dependencies) -> Answer<Arc<AddressSet>> {

@@ -112,7 +112,8 @@ enum Act<'a> {
 
 impl Transformer {
     /// As it stands in front of a bound path: `/%/io.l5d.port/4140`.
-    fn full_prefix(&self) -> Path {
+    #[must_use]
+    pub fn full_prefix(&self) -> Path {
         Path::from_segments(Segment::new(MARK).ok()).concat(&self.prefix)
     }
 
@@ -260,7 +261,8 @@ fn map_leaves(tree: Delegation, change: &dyn Fn(Leaf) -> Delegation) -> Delegati
         | DelegateNode::Fail
         | DelegateNode::Empty
         | DelegateNode::Pending
-        | DelegateNode::Exception(_)) => other,
+        | DelegateNode::Exception(_)
+        | DelegateNode::Vacant(_)) => other,
     };
     DelegateTree { path, dentry, node }
 }

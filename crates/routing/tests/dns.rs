@@ -165,8 +165,11 @@ impl Live {
         fs::create_dir(dir.path().join("disco")).unwrap();
         fs::write(dir.path().join("resolv.conf"), format!("options timeout:1 attempts:1\n{resolv_conf}\n")).unwrap();
         prepare(&server, &dir);
-        let config =
-            NamerConfig { prefix: "/fs".parse().unwrap(), kind: NamerKind::Fs { root_dir: dir.path().join("disco") } };
+        let config = NamerConfig {
+            prefix: "/fs".parse().unwrap(),
+            kind: NamerKind::Fs { root_dir: dir.path().join("disco") },
+            transformers: Vec::new(),
+        };
         let dns = DnsConfig {
             resolv_conf: dir.path().join("resolv.conf"),
             hosts: dir.path().join("hosts"),
@@ -426,8 +429,11 @@ async fn commands_that_look_and_end_ask_the_same() {
         fs::write(dir.path().join("disco/web"), "users 80\ngone 80\n").unwrap();
     })
     .await;
-    let config =
-        NamerConfig { prefix: "/fs".parse().unwrap(), kind: NamerKind::Fs { root_dir: live.dir.path().join("disco") } };
+    let config = NamerConfig {
+        prefix: "/fs".parse().unwrap(),
+        kind: NamerKind::Fs { root_dir: live.dir.path().join("disco") },
+        transformers: Vec::new(),
+    };
     let dns = DnsConfig {
         resolv_conf: live.dir.path().join("resolv.conf"),
         hosts: live.dir.path().join("hosts"),

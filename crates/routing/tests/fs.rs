@@ -34,7 +34,11 @@ impl Live {
         let root = dir.path().join("disco");
         prepare(&root);
         let (generation, tasks, stop) = (Arc::new(Generation::new()), TaskTracker::new(), CancellationToken::new());
-        let config = NamerConfig { prefix: "/fs".parse().unwrap(), kind: NamerKind::Fs { root_dir: root } };
+        let config = NamerConfig {
+            prefix: "/fs".parse().unwrap(),
+            kind: NamerKind::Fs { root_dir: root },
+            transformers: Vec::new(),
+        };
         let namers = NamerSet::live(&[config], Arc::clone(&generation), &tasks, stop.clone());
         let live = Self { dir, namers, generation, tasks, stop };
         assert_eq!(live.bind("users").decision.outcome.word(), "pending", "nobody has looked yet");

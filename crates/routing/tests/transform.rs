@@ -12,8 +12,8 @@ use waypost_naming::{
     Weighted, bind, delegate,
 };
 use waypost_routing::{
-    AddressSet, Addresses, Endpoint, Generation, NamerConfig, NamerKind, NamerSet, Transformer, TransformerKind,
-    transform, transform_delegation,
+    AddressSet, Addresses, DtabCell, Endpoint, Generation, Leaf, Manner, NamerConfig, NamerKind, NamerSet, Transformer,
+    TransformerKind, transform, transform_delegation,
 };
 
 type Set = Arc<AddressSet>;
@@ -233,9 +233,9 @@ fn derived_sets_of_equal_fixed_sets_are_equal() {
     assert_ne!(*derived("10.0.0.1:80", 80), AddressSet::fixed(endpoints(&["10.0.0.1:80"])));
 }
 
-fn lab(prefix: &str, services: &[(&str, &[&str])]) -> NamerConfig {
+fn lab(prefix: &str, services: &[(&str, &[&str])], transformers: Vec<Transformer>) -> NamerConfig {
     let services = services.iter().map(|(name, addrs)| (Segment::new(name.to_string()).unwrap(), endpoints(addrs)));
-    NamerConfig { prefix: path(prefix), kind: NamerKind::Static { services: services.collect() } }
+    NamerConfig { prefix: path(prefix), kind: NamerKind::Static { services: services.collect() }, transformers }
 }
 
 /// The bound path and what it leads to.
@@ -251,18 +251,12 @@ fn found(namers: &NamerSet, name: &str) -> Result<(String, Vec<String>), String>
 #[test]
 fn transformers_of_a_namer_change_its_own_answers_only() {
     let configs = [
-        lab("/a", &[("web", &["10.0.0.1:80"])]),
-        lab("/b", &[("web", &["10.0.0.2:80"])]),
-        lab("/c", &[("web", &["10.0.0.3:80"])]),
-        lab("/d", &[("web", &["10.0.0.4:80"])]),
+        lab("/a", &[("web", &["10.0.0.1:80"])], vec![port(1), specific_host("10.0.0.1")]),
+        lab("/b", &[("web", &["10.0.0.2:80"])], Vec::new()),
+        lab("/c", &[("web", &["10.0.0.3:80"])], vec![constant("/#/a/web")]),
+        lab("/d", &[("web", &["10.0.0.4:80"])], vec![replace("/$/inet/10.0.0.5/5/rest")]),
     ];
     let (namers, _) = NamerSet::read(&configs);
-    let namers = namers.with_transformers([
-        vec![port(1), specific_host("10.0.0.1")],
-        Vec::new(),
-        vec![constant("/#/a/web")],
-        vec![replace("/$/inet/10.0.0.5/5/rest")],
-    ]);
     let is = |id: &str, addr: &str| Ok((id.to_owned(), vec![addr.to_owned()]));
     for (name, expected) in [
         ("/#/a/web/x", is("/%/specific_host/%/port/1/#/a/web", "10.0.0.1:1")),
@@ -280,11 +274,52 @@ fn transformers_of_a_namer_change_its_own_answers_only() {
 
 #[test]
 fn transformers_that_lead_back_to_their_own_namer_end() {
-    let (namers, _) = NamerSet::read(&[lab("/a", &[("web", &["10.0.0.1:80"])])]);
-    let namers = namers.with_transformers([vec![replace("/#/a/web")]]);
+    let (namers, _) = NamerSet::read(&[lab("/a", &[("web", &["10.0.0.1:80"])], vec![replace("/#/a/web")])]);
     let error = found(&namers, "/#/a/web").unwrap_err();
     assert!(error.contains("lead back"), "{error}");
     assert_eq!(found(&namers, "/#/a/gone"), Err("~".to_owned()));
+}
+
+#[test]
+fn transformers_of_a_router_change_all_that_it_binds() {
+    let (namers, _) = NamerSet::read(&[lab("/lab", &[("a", &["10.0.0.1:80"]), ("b", &["10.0.0.2:80"])], Vec::new())]);
+    let cell = DtabCell::new(Dtab::parse("/s => 3 * /#/lab/a & 1 * /#/lab/b; /t => /$/inet/10.0.0.3/80").unwrap());
+    let leaves = |name: &str, transformers: &[Transformer]| {
+        let decision =
+            (Manner { transformers, occupants: None }).bind(&cell, &Dtab::default(), &path(name), &namers).decision;
+        let leaf = |leaf: &Leaf| (leaf.bound.to_string(), leaf.share, addrs(&leaf.addresses));
+        (decision.outcome.word(), decision.leaves.iter().map(leaf).collect::<Vec<_>>())
+    };
+    let leaf = |bound: &str, share: f64, addrs: &[&str]| {
+        (bound.to_owned(), share, addrs.iter().map(|addr| (*addr).to_owned()).collect::<Vec<_>>())
+    };
+    for (name, transformers, expected) in [
+        (
+            "/s",
+            vec![port(4140), specific_host("10.0.0.1")],
+            (
+                "bound",
+                vec![
+                    leaf("/%/specific_host/%/port/4140/#/lab/a", 0.75, &["10.0.0.1:4140"]),
+                    leaf("/%/specific_host/%/port/4140/#/lab/b", 0.25, &[]),
+                ],
+            ),
+        ),
+        ("/s", vec![replace("/#/lab/b")], ("bound", vec![leaf("/%/replace/#/lab/b", 1.0, &["10.0.0.2:80"])])),
+        ("/gone", vec![replace("/#/lab/b")], ("negative", vec![])),
+        ("/gone", vec![constant("/t")], ("negative", vec![])),
+        ("/gone", vec![constant("/#/lab/b")], ("bound", vec![leaf("/%/const/#/lab/b", 1.0, &["10.0.0.2:80"])])),
+        ("/t", vec![], ("bound", vec![leaf("/$/inet/10.0.0.3/80", 1.0, &["10.0.0.3:80"])])),
+        ("/t", vec![constant("/$/unknown/x")], ("error", vec![])),
+    ] {
+        assert_eq!(leaves(name, &transformers), expected, "{name} {transformers:?}");
+    }
+    let tree = (Manner { transformers: &[port(1)], occupants: None }).delegate(&cell.snapshot(), &path("/t"), &namers);
+    assert_eq!(
+        outline(&tree),
+        "/t > /$/inet/10.0.0.3/80 = /$/inet/10.0.0.3/80 [/%/port/1] \
+         /%/port/1/$/inet/10.0.0.3/80 = /%/port/1/$/inet/10.0.0.3/80"
+    );
 }
 
 /// A node and what is below it, in short.
@@ -301,13 +336,14 @@ fn outline(tree: &DelegateTree<Set>) -> String {
             format!("{at} = {} [{name}] {}", bound.id, outline(tree))
         }
         DelegateNode::Exception(_) => format!("{at} error"),
+        DelegateNode::Vacant(bound) => format!("{at} vacant {}", bound.id),
         DelegateNode::Neg | DelegateNode::Fail | DelegateNode::Empty | DelegateNode::Pending => format!("{at} nothing"),
     }
 }
 
 #[test]
 fn people_see_what_each_transformer_made_of_a_leaf() {
-    let (namers, _) = NamerSet::read(&[lab("/lab", &[("a", &["10.0.0.1:80"]), ("b", &["10.0.0.2:80"])])]);
+    let (namers, _) = NamerSet::read(&[lab("/lab", &[("a", &["10.0.0.1:80"]), ("b", &["10.0.0.2:80"])], Vec::new())]);
     let plain = Dtab::default();
     for (dtab, transformers, expected) in [
         (
@@ -451,7 +487,7 @@ proptest! {
         transformers in prop::collection::vec(any_transformer(), 0..4),
     ) {
         let services: [(&str, &[&str]); 3] = [("a", &["10.0.0.1:80"]), ("b", &["10.0.1.2:80"]), ("none", &[])];
-        let (namers, _) = NamerSet::read(&[lab("/lab", &services)]);
+        let (namers, _) = NamerSet::read(&[lab("/lab", &services, Vec::new())]);
         let (dtab, plain, name) = (Dtab::parse(&dtab).unwrap(), Dtab::default(), path("/s"));
         let Ok(Resolved::Tree(tree)) = bind(&dtab, &name, &namers) else { unreachable!() };
         let requests = transform(tree, &transformers, &|path| bind(&plain, path, &namers));

@@ -218,6 +218,7 @@ fn show_below(tree: &DelegateTree<()>, weight: &str, depth: usize, winners: &Win
         DelegateNode::Pending => ("pending".to_owned(), vec![]),
         DelegateNode::Exception(message) => (format!("exception {message}"), vec![]),
         DelegateNode::Leaf(bound) => (format!("leaf {}+{}", bound.id, bound.residual), vec![]),
+        DelegateNode::Vacant(bound) => (format!("vacant {}", bound.id), vec![]),
         DelegateNode::Delegate(tree) => ("delegate".to_owned(), vec![(String::new(), tree)]),
         DelegateNode::Alt(trees) => ("alt".to_owned(), trees.iter().map(|tree| (String::new(), tree)).collect()),
         DelegateNode::Union(members) => {

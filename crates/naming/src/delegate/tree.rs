@@ -60,6 +60,8 @@ pub enum DelegateNode<A> {
     Exception(String),
     /// It is bound.
     Leaf(Bound<A>),
+    /// It is bound, and passed over since nobody is there.
+    Vacant(Bound<A>),
     /// It leads to one other.
     Delegate(Box<DelegateTree<A>>),
     /// It leads to the first of these that is not negative.
@@ -90,7 +92,7 @@ impl<A> DelegateTree<A> {
     fn decide(&self) -> (Verdict, Vec<Winner<'_, A>>) {
         let me = || vec![Winner { share: 1.0, node: self }];
         match &self.node {
-            DelegateNode::Neg => (Verdict::Neg, Vec::new()),
+            DelegateNode::Neg | DelegateNode::Vacant(_) => (Verdict::Neg, Vec::new()),
             DelegateNode::Fail => (Verdict::Fail, me()),
             DelegateNode::Empty | DelegateNode::Leaf(_) => (Verdict::Bound, me()),
             DelegateNode::Pending => (Verdict::Pending, me()),
@@ -329,6 +331,10 @@ impl<D: Table, N: Namer> Delegator<'_, D, N> {
                 Target::Bound(bound) => {
                     let path = TreePath::Path(origin.path.clone());
                     Ok((origin.node(path, DelegateNode::Leaf(bound)), Verdict::Bound))
+                }
+                Target::Vacant(bound) => {
+                    let path = TreePath::Path(origin.path.clone());
+                    Ok((origin.node(path, DelegateNode::Vacant(bound)), Verdict::Neg))
                 }
             },
             NameTree::Neg => Ok((origin.literal(TreePath::Neg, DelegateNode::Neg), Verdict::Neg)),

@@ -26,6 +26,10 @@ impl Namer for Lab {
         let what = number.map_or(what.as_str(), |number| self.live.get(number).copied().unwrap_or("/gone"));
         Answer::Tree(match (path.take(1).to_string().as_str(), what) {
             ("/n", "/ok") => bound(1),
+            ("/n", "/vacant") => bound(4).map(|target| match target {
+                Target::Bound(bound) => Target::Vacant(bound),
+                other => other,
+            }),
             ("/n", "/back") => back(),
             ("/n", "/or") => NameTree::Alt(vec![NameTree::Neg, back(), bound(2)]),
             ("/n", "/and") => {
@@ -58,7 +62,7 @@ fn rule() -> impl Strategy<Value = String> {
         2 => one_of(&["/n/0", "/n/1", "/n/2", "/n/3"]),
         1 => one_of(&["/a/b", "/b/b", "/c/a", "/b/c"]),
         4 => one_of(&["/n/ok", "/n/back", "/n/or", "/n/and", "/n/one"]),
-        3 => one_of(&["/n/none", "/n/fail", "/n/empty", "/n/wait", "/n/bad"]),
+        3 => one_of(&["/n/none", "/n/fail", "/n/empty", "/n/wait", "/n/bad", "/n/vacant"]),
         1 => one_of(&["~", "!", "$"]),
     ];
     let tree = leaf.prop_recursive(2, 8, 3, |inner| {
@@ -83,7 +87,8 @@ fn path() -> impl Strategy<Value = Path> {
 
 /// What the names that come and go are, one moment after the other.
 fn moments() -> impl Strategy<Value = Vec<Lab>> {
-    let kind = select(&["/ok", "/ok", "/back", "/or", "/and", "/gone", "/fail", "/empty", "/wait", "/bad"][..]);
+    let kind =
+        select(&["/ok", "/ok", "/back", "/or", "/and", "/gone", "/fail", "/empty", "/wait", "/bad", "/vacant"][..]);
     vec(vec(kind, 4).prop_map(|live| Lab { live }), 1..4)
 }
 
@@ -156,7 +161,8 @@ impl Rules<'_> {
         match tree {
             NameTree::Leaf(Target::Path(next)) => self.path(next, depth),
             NameTree::Leaf(Target::Bound(bound)) => End::Tree(NameTree::Leaf(bound.clone())),
-            NameTree::Neg => End::Tree(NameTree::Neg),
+            // Whoever told of it counts it as negative.
+            NameTree::Neg | NameTree::Leaf(Target::Vacant(_)) => End::Tree(NameTree::Neg),
             NameTree::Fail => End::Tree(NameTree::Fail),
             NameTree::Empty => End::Tree(NameTree::Empty),
             NameTree::Alt(trees) => first(trees.iter().map(|tree| self.bind(tree, depth, path))),
@@ -190,7 +196,7 @@ impl Rules<'_> {
 /// What the tree that people see says a request gets.
 fn evaluated(tree: &DelegateTree<u8>) -> End {
     match &tree.node {
-        DelegateNode::Neg => End::Tree(NameTree::Neg),
+        DelegateNode::Neg | DelegateNode::Vacant(_) => End::Tree(NameTree::Neg),
         DelegateNode::Fail => End::Tree(NameTree::Fail),
         DelegateNode::Empty => End::Tree(NameTree::Empty),
         DelegateNode::Pending => End::Pending,
@@ -315,6 +321,7 @@ proptest! {
                 DelegateNode::Leaf(bound) => Some((bound.to_string(), winner.share)),
                 DelegateNode::Empty => Some(("$".to_owned(), winner.share)),
                 DelegateNode::Neg
+                | DelegateNode::Vacant(_)
                 | DelegateNode::Fail
                 | DelegateNode::Pending
                 | DelegateNode::Exception(_)

@@ -78,6 +78,7 @@ fn verdict(path: &Path, winners: &[Winner<'_, Arc<AddressSet>>]) -> Verdict {
             DelegateNode::Pending => others.push("pending: discovery has not answered".to_owned()),
             DelegateNode::Exception(message) => others.push(format!("error: {message}")),
             DelegateNode::Neg
+            | DelegateNode::Vacant(_)
             | DelegateNode::Delegate(_)
             | DelegateNode::Alt(_)
             | DelegateNode::Union(_)

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use waypost_naming::{Identifier, Pattern};
 use waypost_routing::{
-    AccrualPolicy, BalancerKind, Endpoint, NamerConfig, NamerKind, TlsRule, TlsSettings, TlsVersion, Unmatched,
+    AccrualPolicy, BalancerKind, Endpoint, NamerConfig, NamerKind, TlsRule, TlsSettings, TlsVersion, Transformer,
+    TransformerKind, Unmatched,
 };
 
 use super::client::Pool;
@@ -38,7 +39,7 @@ fn admin(admin: &AdminConfig) -> Value {
 
 fn namer(namer: &NamerConfig) -> Value {
     let prefix = namer.prefix.to_string();
-    match &namer.kind {
+    let mut shown = match &namer.kind {
         NamerKind::Fs { root_dir } => json!({ "kind": "fs", "prefix": prefix, "root_dir": shown(root_dir) }),
         NamerKind::Static { services } => {
             let services: Map<String, Value> = services
@@ -56,7 +57,32 @@ fn namer(namer: &NamerConfig) -> Value {
             "pattern": rewrite.pattern.to_string(),
             "name": rewrite.name.to_string(),
         }),
+    };
+    if let Some(keys) = shown.as_object_mut() {
+        keys.insert("transformers".to_owned(), transformers(&namer.transformers));
     }
+    shown
+}
+
+fn transformers(transformers: &[Transformer]) -> Value {
+    let one = |transformer: &Transformer| {
+        let prefix = transformer.prefix.to_string();
+        match &transformer.kind {
+            TransformerKind::Const { path } => json!({ "kind": "const", "prefix": prefix, "path": path.to_string() }),
+            TransformerKind::Replace { path } => {
+                json!({ "kind": "replace", "prefix": prefix, "path": path.to_string() })
+            }
+            TransformerKind::Port { port } => json!({ "kind": "port", "prefix": prefix, "port": port }),
+            TransformerKind::Localhost { .. } => json!({ "kind": "localhost", "prefix": prefix }),
+            TransformerKind::SpecificHost { host } => {
+                json!({ "kind": "specific_host", "prefix": prefix, "host": host })
+            }
+            TransformerKind::Subnet { network } => {
+                json!({ "kind": "subnet", "prefix": prefix, "network": network.to_string() })
+            }
+        }
+    };
+    transformers.iter().map(one).collect()
 }
 
 fn router(router: &RouterConfig) -> Value {
@@ -70,6 +96,8 @@ fn router(router: &RouterConfig) -> Value {
             "from": dentry.place.to_string(),
         })).collect::<Vec<_>>(),
         "dtab_file": router.dtab_file.as_deref().map(shown),
+        "transformers": transformers(&router.transformers),
+        "fallback": router.fallback.value.kind(),
         "binding_timeout": show_duration(router.binding_timeout),
         "servers": router.servers.iter().map(server).collect::<Vec<_>>(),
         "service": router.service.to_json(),

@@ -19,6 +19,7 @@ mod served;
 mod shape;
 mod spelling;
 mod table;
+mod transformed;
 mod verdict;
 
 pub(super) use self::allow::{Allows, Unused, toml_comments};
@@ -29,6 +30,7 @@ pub(super) use self::rules::{Known, Open, rules};
 pub(super) use self::served::Served;
 pub(super) use self::shape::Shape;
 pub(super) use self::spelling::{endpoints_of_no_weight, services_that_differ_by_case};
+pub(super) use self::transformed::Lead;
 
 /// Defines the lints with their names, once.
 macro_rules! lints {
@@ -88,6 +90,8 @@ lints! {
     OverriddenPolicy = "overridden-policy",
     /// A TLS name whose paths an earlier one takes.
     CoveredName = "covered-name",
+    /// A transformer of which nothing is left.
+    UselessTransformer = "useless-transformer",
     /// A capture whose name stands without braces where it should be filled in.
     UnusedCapture = "unused-capture",
     /// A capture that is always empty, or overwritten.

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use waypost_naming::{Path, Rewrite, Segment, Span};
-use waypost_routing::{Endpoint, NamerConfig, NamerKind};
+use waypost_routing::{Endpoint, NamerConfig, NamerKind, Transformer};
 
 use super::defaults;
 use super::kinds::{Chosen, Kind, Kinds};
-use super::lint::{self, Served};
+use super::lint::{self, Lint, Served};
 use super::raw::{Item, Reader, Section};
+use super::transformer;
 
 #[derive(Clone, Copy, Debug)]
 enum Is {
@@ -23,9 +24,9 @@ pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<Nam
     let mut namers = Vec::new();
     for section in item.map(|item| item.sections(reader)).unwrap_or_default() {
         match one(section, reader) {
-            Some((prefix, kind)) => {
-                served.add(&prefix, kind.as_ref());
-                namers.extend(kind.map(|kind| NamerConfig { prefix, kind }));
+            Some((prefix, kind, transformers)) => {
+                served.add(&prefix, kind.as_ref(), &transformers);
+                namers.extend(kind.map(|kind| NamerConfig { prefix, kind, transformers }));
             }
             None => served.incomplete(),
         }
@@ -33,8 +34,8 @@ pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<Nam
     (namers, served)
 }
 
-/// The prefix, and the kind unless something is wrong with it.
-fn one(section: Section<'_>, reader: &mut Reader<'_>) -> Option<(Path, Option<NamerKind>)> {
+/// The prefix, the kind unless something is wrong with it, and the transformers.
+fn one(section: Section<'_>, reader: &mut Reader<'_>) -> Option<(Path, Option<NamerKind>, Vec<Transformer>)> {
     let Chosen { is, kind, mut section } = KINDS.choose_in(section, reader)?;
     let prefix = match section.take("prefix") {
         Some(item) => prefix(&item, reader),
@@ -45,8 +46,15 @@ fn one(section: Section<'_>, reader: &mut Reader<'_>) -> Option<(Path, Option<Na
         Is::Static => fixed(&mut section, reader),
         Is::Rewrite => rewrite(&mut section, reader),
     };
+    let item = section.take("transformers");
+    let transformers = transformer::read(item.as_ref(), reader);
     section.finish(reader);
-    Some((prefix?, kind))
+    if let (Is::Rewrite, Some(item)) = (is, &item) {
+        let hint = "let them stand on the namer that `name` leads to, or on the router";
+        let message = "a `rewrite` namer binds nothing, so that nothing is transformed";
+        reader.warning(Lint::UselessTransformer, item.key, message, hint);
+    }
+    Some((prefix?, kind, transformers?))
 }
 
 /// `lab`, or as linkerd writes it `/lab`.

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_naming::{Dtab, Identifiers, Path, Place, Span};
+use waypost_routing::Transformer;
 
+use super::Set;
 use super::client::ClientPolicies;
 use super::defaults;
 use super::dtab::Rules;
 use super::identifier;
-use super::lint::{self, Bounds, Known, Listener, Open, Served, Shape};
+use super::kinds::{Kind, Kinds};
+use super::lint::{self, Bounds, Known, Lead, Listener, Open, Served, Shape};
 use super::raw::{Reader, Section};
 use super::server::ServerConfig;
 use super::service::ServicePolicies;
+use super::transformer;
 use crate::tls::Materials;
 
 /// One router.
@@ -28,6 +32,10 @@ pub struct RouterConfig {
     pub dtab: Dtab,
     /// The file that `dtab` was read from, to be watched.
     pub dtab_file: Option<PathBuf>,
+    /// What becomes of all that is bound, in this order. Default: nothing.
+    pub transformers: Vec<Transformer>,
+    /// What a fallback is for. Default: names that are negative.
+    pub fallback: Set<Fallback>,
     /// How long a request waits for a first answer of discovery. Default 10 s.
     pub binding_timeout: Duration,
     /// At least one.
@@ -38,6 +46,26 @@ pub struct RouterConfig {
     pub client: ClientPolicies,
     /// The section's place.
     pub from: Place,
+}
+
+/// When the next alternative of a dtab is tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fallback {
+    /// Where a name is negative; one that is bound is an answer, whoever is there (as linkerd).
+    Name,
+    /// Also where a bound name has no endpoints, or all of them are ejected.
+    Endpoints,
+}
+
+impl Fallback {
+    /// As in the file.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Endpoints => "endpoints",
+        }
+    }
 }
 
 /// What all routers share.
@@ -115,6 +143,11 @@ impl RouterConfig {
         };
         let list = identifier::read(section.take("identifier").as_ref(), reader);
         let rules = rules(&mut section, reader);
+        let transformers = transformer::read(section.take("transformers").as_ref(), reader);
+        let fallback = section
+            .take("fallback")
+            .and_then(|item| FALLBACKS.named_by(&item, reader).map(|fallback| reader.set(&item, fallback)))
+            .unwrap_or(Set::default_of(Fallback::Name));
         let binding_timeout = section.duration("binding_timeout", defaults::BINDING_TIMEOUT, reader);
         let servers = servers(&mut section, shared, reader);
         let identifiers = Identifiers { dst_prefix: dst_prefix.clone().unwrap_or_default(), list };
@@ -124,7 +157,8 @@ impl RouterConfig {
         let known = rules_known.unwrap_or_default();
         let service = ServicePolicies::read(section.take("service").as_ref(), &logical, reader);
         let client = section.take("client");
-        let bounds = Bounds::new(shared.served, &known, open);
+        let lead = Lead::of(transformers.as_deref().unwrap_or_default());
+        let bounds = Bounds::new(shared.served, &known, open, lead);
         let client = ClientPolicies::read(client.as_ref(), &bounds, shared.materials, reader);
         section.finish(reader);
         let rules = rules?;
@@ -134,6 +168,8 @@ impl RouterConfig {
             identifiers,
             dtab: rules.dtab,
             dtab_file: rules.file,
+            transformers: transformers?,
+            fallback,
             binding_timeout,
             servers,
             service,
@@ -176,3 +212,12 @@ fn servers(section: &mut Section<'_>, shared: &mut Shared<'_>, reader: &mut Read
     }
     servers
 }
+
+const FALLBACKS: Kinds<Fallback> = Kinds {
+    of: "fallback",
+    known: &[
+        Kind::new(Fallback::Name.kind(), &[], Fallback::Name),
+        Kind::new(Fallback::Endpoints.kind(), &[], Fallback::Endpoints),
+    ],
+    not_yet: &[],
+};

@@ -15,6 +15,7 @@ use super::rules::RuleState;
 use super::share::rounded;
 use super::tree::children_mut;
 use super::unknown::Namers;
+use crate::config::Fallback;
 
 pub(super) type Tree = DelegateTree<Arc<AddressSet>>;
 
@@ -31,13 +32,20 @@ pub(crate) struct Annotated {
 }
 
 /// Explains `tree`, which `dtab` and `namers` made; `shown` is the same in linkerd's shape.
-pub(crate) fn annotated(tree: &Tree, mut shown: Value, dtab: &Dtab, namers: &dyn Namers) -> Annotated {
+pub(crate) fn annotated(
+    tree: &Tree,
+    mut shown: Value,
+    dtab: &Dtab,
+    namers: &dyn Namers,
+    fallback: Fallback,
+) -> Annotated {
     let winners = tree.winner();
     let mut deciding = HashSet::new();
     mark_deciding(tree, &winners, &mut deciding);
     let mut annotator = Annotator {
         dtab,
         namers,
+        fallback,
         winners: &winners,
         deciding,
         above: Vec::new(),
@@ -74,6 +82,7 @@ fn mark_deciding(tree: &Tree, winners: &Winners<'_, Arc<AddressSet>>, deciding: 
 struct Annotator<'a> {
     dtab: &'a Dtab,
     namers: &'a dyn Namers,
+    fallback: Fallback,
     winners: &'a Winners<'a, Arc<AddressSet>>,
     /// By address: equal branches may stand at several places.
     deciding: HashSet<*const Tree>,
@@ -185,10 +194,10 @@ impl<'a> Annotator<'a> {
         let Some((at, decider)) = decider.and_then(|at| Some((at, members.get(at)?))) else {
             return members.iter().map(|_| Fate::lost(Lost::Negative, None)).collect();
         };
-        let answer = answer(decider);
+        let answer = answer(decider, self.fallback);
         let behind = members.get(at + 1..).unwrap_or_default();
         if let Answered::WithoutEndpoints(_) = &answer {
-            self.notes.extend(about_fallback(behind, decider, &answer));
+            self.notes.extend(about_fallback(behind, decider, &answer).filter(|_| self.fallback == Fallback::Name));
         }
         let before = members.iter().take(at).map(|_| Fate::lost(Lost::Negative, None));
         let after = behind.iter().map(|member| {
@@ -235,6 +244,7 @@ impl<'a> Annotator<'a> {
     fn negative(&self, tree: &Tree) -> Option<String> {
         match (&tree.node, &tree.path) {
             (DelegateNode::Neg, TreePath::Neg) => Some("the rule says `~`".to_owned()),
+            (DelegateNode::Vacant(bound), _) => Some(vacant(bound)),
             (DelegateNode::Neg, TreePath::Path(path)) => {
                 let unknown = self.namers.unknown(path);
                 Some(match self.silent_rule(path) {
@@ -366,7 +376,8 @@ fn about_fallback(behind: &[Tree], decider: &Tree, answer: &Answered) -> Option<
     untried.dedup();
     untried.truncate(MOST_NAMES);
     let (is, names) = (if untried.len() > 1 { "are" } else { "is" }, untried.join(" and "));
-    let advice = "to fall back, take away the name itself and not only its endpoints";
+    let advice =
+        "to fall back, take away the name itself and not only its endpoints, or set `fallback = \"endpoints\"`";
     (!untried.is_empty()).then(|| format!("{names} {is} not tried: {answer}; {advice}"))
 }
 
@@ -398,13 +409,15 @@ enum Answered {
     Names(String),
     /// Bound, and yet there is nobody.
     WithoutEndpoints(String),
+    /// The same, where nobody is anywhere.
+    Nobody(String),
     Pending(String),
     Fail,
     Empty,
     Error,
 }
 
-fn answer(decider: &Tree) -> Answered {
+fn answer(decider: &Tree, fallback: Fallback) -> Answered {
     let winners = decider.winner();
     let (mut names, mut without) = (Vec::new(), None);
     for winner in winners.leaves() {
@@ -418,6 +431,7 @@ fn answer(decider: &Tree) -> Answered {
             DelegateNode::Exception(_) => return Answered::Error,
             DelegateNode::Empty
             | DelegateNode::Neg
+            | DelegateNode::Vacant(_)
             | DelegateNode::Delegate(_)
             | DelegateNode::Alt(_)
             | DelegateNode::Union(_)
@@ -426,11 +440,19 @@ fn answer(decider: &Tree) -> Answered {
     }
     names.dedup();
     match (names.as_slice(), without) {
-        ([], Some(why)) => Answered::WithoutEndpoints(why),
+        ([], Some(why)) => match fallback {
+            Fallback::Name => Answered::WithoutEndpoints(why),
+            Fallback::Endpoints => Answered::Nobody(why),
+        },
         ([], None) => Answered::Empty,
         (all, _) if all.len() <= MOST_NAMES => Answered::Names(all.join(" and ")),
         ([first, rest @ ..], _) => Answered::Names(format!("{first} and {} more", rest.len())),
     }
+}
+
+/// Why a name that is bound is passed over.
+fn vacant(bound: &Bound<Arc<AddressSet>>) -> String {
+    nobody(bound).unwrap_or_else(|| format!("{} has endpoints, but all of them are ejected or left out", bound.id))
 }
 
 /// Why requests to a name that is bound find nobody.
@@ -449,6 +471,7 @@ impl std::fmt::Display for Answered {
         match self {
             Self::Names(names) => write!(f, "{names} answered"),
             Self::WithoutEndpoints(why) => write!(f, "{why}; a fallback is only for names that do not exist"),
+            Self::Nobody(why) => write!(f, "{why}; no alternative has anybody either"),
             Self::Pending(path) => write!(f, "a fallback waits until discovery has answered for {path}"),
             Self::Fail => f.write_str("`!` ends the search"),
             Self::Empty => f.write_str("`$` is an answer"),
@@ -468,6 +491,7 @@ fn children(tree: &Tree) -> impl Iterator<Item = (Option<f64>, &Tree)> {
         | DelegateNode::Empty
         | DelegateNode::Pending
         | DelegateNode::Exception(_)
+        | DelegateNode::Vacant(_)
         | DelegateNode::Leaf(_) => (None, &[], &[]),
     };
     let plain = single.into_iter().chain(alternatives).map(|child| (None, child));

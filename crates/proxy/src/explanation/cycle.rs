@@ -74,7 +74,7 @@ impl Search<'_> {
         let Answer::Tree(tree) = self.namers.lookup(path) else { return None };
         tree.leaves().into_iter().find_map(|leaf| match leaf {
             Target::Path(next) => self.follow(Step { path: next.clone(), dentry: None }),
-            Target::Bound(_) => None,
+            Target::Bound(_) | Target::Vacant(_) => None,
         })
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use waypost_naming::Place;
 use waypost_routing::{AccrualPolicy, BalancerKind, ClientTls, TlsSettings, TlsVersion};
 
-use crate::config::{ClientPolicy, Pool, Retries, ServicePolicy};
+use crate::config::{ClientPolicy, Fallback, Pool, Retries, ServicePolicy, Set};
 
 pub(super) fn service(policy: &ServicePolicy) -> Map<String, Value> {
     let mut keys = Map::new();
@@ -15,6 +15,11 @@ pub(super) fn service(policy: &ServicePolicy) -> Map<String, Value> {
     put(&mut keys, "classifier", policy.classifier.value.kind(), &policy.classifier.from);
     put(&mut keys, "retries", retries(&policy.retries.value), &policy.retries.from);
     keys
+}
+
+/// When an alternative is tried.
+pub(super) fn fallback(fallback: &Set<Fallback>) -> Value {
+    json!({ "value": fallback.value.kind(), "from": fallback.from.to_string() })
 }
 
 pub(super) fn client(policy: &ClientPolicy) -> Map<String, Value> {

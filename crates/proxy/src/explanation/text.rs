@@ -60,6 +60,15 @@ impl Explanation {
             drawn.lines().for_each(|line| page.line(DEEPER, line));
         }
         rules_and_tree(&self.dtab, &self.tree, page);
+        let value = |key: &str| self.fallback.get(key).and_then(Value::as_str);
+        if let (Some(fallback), Some(from), false) = (value("value"), value("from"), self.tree.is_null()) {
+            let tried = match fallback {
+                "endpoints" => "does not exist or has nobody to ask",
+                _ => "does not exist; one that exists is an answer, whoever is there",
+            };
+            let line = format!("an alternative is tried where a name {tried} (fallback = \"{fallback}\", {from})");
+            page.line(DEEPER, &page.paint(Ink::Dim, &line));
+        }
     }
 
     fn policies(&self, page: &mut Page) {

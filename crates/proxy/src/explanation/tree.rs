@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use waypost_naming::{Bound, DelegateNode, Dentry, Dtab, Path};
-use waypost_routing::{AddressSet, Addresses, delegate};
+use waypost_routing::{AddressSet, Addresses};
 
 use super::annotate::{Annotated, Tree, annotated};
 use super::policy::tls_json;
@@ -16,15 +16,15 @@ use crate::plan::Router;
 
 /// For an explanation: with what decides, and why all else does not.
 pub(super) fn explained(router: &Router, dtab: &Dtab, path: &Path) -> Annotated {
-    let tree = delegate(dtab, path, &router.namers);
+    let tree = router.delegate(dtab, path);
     let mut shown = plain(&tree);
     put_tls(&mut shown, router);
-    annotated(&tree, shown, dtab, &Configured::new(&router.namers))
+    annotated(&tree, shown, dtab, &Configured::new(&router.namers), router.config.fallback.value)
 }
 
 /// For `/delegator.json`.
 pub(super) fn delegator(router: &Router, dtab: &Dtab, path: &Path) -> Value {
-    let mut tree = plain(&delegate(dtab, path, &router.namers));
+    let mut tree = plain(&router.delegate(dtab, path));
     put_tls(&mut tree, router);
     tree
 }
@@ -95,7 +95,7 @@ pub(crate) fn plain(tree: &Tree) -> Value {
     match &tree.node {
         DelegateNode::Neg | DelegateNode::Fail | DelegateNode::Empty | DelegateNode::Pending => {}
         DelegateNode::Exception(message) => put("message", message.as_str().into()),
-        DelegateNode::Leaf(leaf) => put("bound", bound(leaf)),
+        DelegateNode::Leaf(leaf) | DelegateNode::Vacant(leaf) => put("bound", bound(leaf)),
         DelegateNode::Delegate(child) => put("delegate", plain(child)),
         DelegateNode::Alt(children) => put("alt", children.iter().map(plain).collect()),
         DelegateNode::Union(members) => {
@@ -118,7 +118,7 @@ const fn kind(node: &DelegateNode<Arc<AddressSet>>) -> &'static str {
         DelegateNode::Empty => "empty",
         DelegateNode::Pending => "pending",
         DelegateNode::Exception(_) => "exception",
-        DelegateNode::Leaf(_) => "leaf",
+        DelegateNode::Leaf(_) | DelegateNode::Vacant(_) => "leaf",
         DelegateNode::Delegate(_) => "delegate",
         DelegateNode::Alt(_) => "alt",
         DelegateNode::Union(_) => "union",

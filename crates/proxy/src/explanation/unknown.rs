@@ -124,7 +124,8 @@ mod tests {
         let segment = |name: &str| Segment::new(name.to_owned()).unwrap();
         let services = ["users", "web"].map(|name| (segment(name), Vec::new())).to_vec();
         let prefix: Path = "/lab".parse().unwrap();
-        let (set, _) = NamerSet::read(&[NamerConfig { prefix, kind: NamerKind::Static { services } }]);
+        let (set, _) =
+            NamerSet::read(&[NamerConfig { prefix, kind: NamerKind::Static { services }, transformers: Vec::new() }]);
         let namers = Configured::new(&set);
         for (path, why) in [
             ("/#/lab/user", "the namer at /#/lab has no `user`; did you mean `users`?"),

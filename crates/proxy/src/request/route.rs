@@ -32,6 +32,8 @@ pub struct Route {
     pub metrics: Option<Rc<ServiceMetrics>>,
     /// What may be tried again.
     pub budget: Arc<RetryBudget>,
+    /// The rules that the requests brought.
+    pub overrides: Dtab,
     /// Written on every request.
     pub headers: RouteHeaders,
     /// As `plan.decision.leaves`.
@@ -78,6 +80,7 @@ impl Route {
                 service: shown(logical),
                 dtab: (!overrides.is_empty()).then(|| header(&overrides.to_string())),
             },
+            overrides: overrides.clone(),
             refusal: refusal(&plan),
             leaves,
             seen: Cell::new(made),
@@ -88,6 +91,9 @@ impl Route {
 
     /// One comparison while nothing changed anywhere; else only what this plan looked at is looked at again.
     pub fn is_current(&self, now: u64) -> bool {
+        if self.plan.occupancy.changed() {
+            return false;
+        }
         if self.seen.get() != now {
             if self.plan.dependencies.changed() {
                 return false;

@@ -23,10 +23,10 @@ use crate::telemetry::Class;
 use crate::worker::Worker;
 
 /// A request that has been told where it goes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbound<'a> {
     /// Its way.
-    pub route: &'a Rc<Route>,
+    pub route: Rc<Route>,
     /// What it said about itself.
     pub context: &'a Context,
     /// When it must have been answered.
@@ -67,7 +67,9 @@ pub async fn send(
     observation: &mut Observation,
 ) -> Result<Response<Incoming>, Failure> {
     let worker = Rc::clone(&observation.router.worker);
-    let policy = &outbound.route.plan.service;
+    // The way may change between attempts, the policy of the request does not.
+    let mut outbound = outbound.clone();
+    let policy = &Rc::clone(&outbound.route).plan.service;
     let idempotent = classify::is_idempotent(&parts.method);
     let host = parts.headers.get(HOST).cloned();
     // Only a request without a body can be sent again once it was handed over; its head is kept for that.
@@ -76,11 +78,11 @@ pub async fn send(
     let mut tried = Vec::new();
     let mut died_once = false;
     loop {
-        let given_back = match attempt(&worker, outbound, request, &mut tried, observation).await? {
+        let given_back = match attempt(&worker, &outbound, request, &mut tried, observation).await? {
             Attempt::Answered(response) => {
                 let (status, headers) = (response.status(), response.headers());
                 let verdict = classify::response(policy.classifier.value, &observation.method, status, headers);
-                if !verdict.retryable || spare.is_none() || !may_retry(&worker, outbound, observation) {
+                if !verdict.retryable || spare.is_none() || !may_retry(&worker, &outbound, observation) {
                     observation.answered(status, verdict.class);
                     return Ok(response);
                 }
@@ -89,13 +91,13 @@ pub async fn send(
             Attempt::Failed { failure, request, again } => {
                 let allowed = match again {
                     Again::Anywhere => request.is_some() || spare.is_some(),
-                    Again::Elsewhere => request.is_some() && tried.len() < endpoints(outbound),
+                    Again::Elsewhere => request.is_some() && tried.len() < endpoints(&outbound),
                     Again::OnceIfIdempotent => {
                         idempotent && spare.is_some() && !std::mem::replace(&mut died_once, true)
                     }
                     Again::No => false,
                 };
-                if !allowed || !may_retry(&worker, outbound, observation) {
+                if !allowed || !may_retry(&worker, &outbound, observation) {
                     if failure.word.is_callers() {
                         // Nothing is learnt of the endpoint from a request that was broken before it got there.
                         observation.in_flight = None;
@@ -118,7 +120,14 @@ pub async fn send(
         if let Some(metrics) = &outbound.route.metrics {
             metrics.retried();
         }
-        pause(&worker, outbound, observation.attempts, tried.len()).await;
+        let way = observation.router.again(&outbound.route);
+        if !Rc::ptr_eq(&way, &outbound.route) {
+            tried.clear();
+            observation.leaf = None;
+            observation.route = Some(Rc::clone(&way));
+            outbound.route = way;
+        }
+        pause(&worker, &outbound, observation.attempts, tried.len()).await;
     }
 }
 

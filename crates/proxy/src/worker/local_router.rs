@@ -138,6 +138,15 @@ impl LocalRouter {
         Ok(route)
     }
 
+    /// Where a request whose attempt failed goes now: elsewhere, if nobody is left where it went.
+    pub fn again(self: &Rc<Self>, route: &Rc<Route>) -> Rc<Route> {
+        if !route.plan.occupancy.changed() {
+            return Rc::clone(route);
+        }
+        let again = Route::make(self, &route.plan.decision.logical, &route.overrides);
+        if again.is_pending() { Rc::clone(route) } else { Rc::new(again) }
+    }
+
     /// The client of a leaf: the one that other routes use, if it is the same in all that matters.
     ///
     /// # Errors

@@ -398,7 +398,11 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
     let prefix: Path = "/fs".parse().unwrap();
-    let configs = [NamerConfig { prefix, kind: NamerKind::Fs { root_dir: lab.dir.path().join("disco") } }];
+    let configs = [NamerConfig {
+        prefix,
+        kind: NamerKind::Fs { root_dir: lab.dir.path().join("disco") },
+        transformers: Vec::new(),
+    }];
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let namers = NamerSet::live(&configs, Arc::new(Generation::new()), &tasks, stop);
     let router = Router {

@@ -11,6 +11,7 @@ use super::*;
 use crate::address::{Addresses, Endpoint};
 use crate::dependencies::Version;
 use crate::generation::Generation;
+use crate::health::HealthRegistry;
 use crate::namer::{NamerConfig, NamerKind};
 
 fn path(text: &str) -> Path {
@@ -147,6 +148,7 @@ proptest! {
     ) {
         let (base, overrides, path) = (dtab(&base.join(";")), dtab(&overrides.join(";")), self::path(path));
         let (cell, generation, lab) = (DtabCell::new(base.clone()), Generation::new(), Lab::new(NAMES));
+        let health = HealthRegistry::new();
         let plain = base.append(&overrides);
         for (name, event) in events {
             let (state, addresses) = &lab.names[name];
@@ -154,12 +156,17 @@ proptest! {
                 Event::Becomes(now) => state.set(now),
                 Event::Publishes(now) => drop(addresses.publish(now, &generation)),
             }
-            let expected = decision(&plain, &path, &lab);
-            let asked = lab.asked.take();
-
             let compiled = cell.compiled();
-            prop_assert_eq!(decision(&Layered::new(&compiled, &overrides), &path, &lab), expected, "{} for {}", plain, path);
-            prop_assert_eq!(lab.asked.take(), asked, "the same look-ups: {} for {}", plain, path);
+            for occupants in [None, Some(Occupants { health: &health, router: "out" })] {
+                let manner = Manner { transformers: &[], occupants };
+                let (expected, _) = decision(&plain, &path, &lab, manner);
+                let asked = lab.asked.take();
+
+                let (decided, occupancy) = decision(&Layered::new(&compiled, &overrides), &path, &lab, manner);
+                prop_assert_eq!(decided, expected, "{} for {}", plain, path);
+                prop_assert_eq!(lab.asked.take(), asked, "the same look-ups: {} for {}", plain, path);
+                prop_assert!(!occupancy.changed());
+            }
         }
     }
 }
@@ -169,7 +176,7 @@ fn many_services(count: u16) -> (Dtab, NamerSet) {
     let rules: Vec<_> = (0..count).map(|n| format!("/svc/s{n}=>/#/lab/s{n}")).collect();
     let service = |n: u16| (Segment::new(format!("s{n}")).unwrap(), vec![endpoint(n)]);
     let kind = NamerKind::Static { services: (0..count).map(service).collect() };
-    let (namers, problems) = NamerSet::read(&[NamerConfig { prefix: path("/lab"), kind }]);
+    let (namers, problems) = NamerSet::read(&[NamerConfig { prefix: path("/lab"), kind, transformers: Vec::new() }]);
     assert!(problems.is_empty());
     (dtab(&rules.join(";")), namers)
 }

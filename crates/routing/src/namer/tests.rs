@@ -27,11 +27,11 @@ fn endpoint(port: u16) -> Endpoint {
 
 fn lab(services: &[(&str, Vec<Endpoint>)]) -> NamerConfig {
     let services = services.iter().map(|(name, endpoints)| (segment(name), endpoints.clone())).collect();
-    NamerConfig { prefix: path("/lab"), kind: NamerKind::Static { services } }
+    NamerConfig { prefix: path("/lab"), kind: NamerKind::Static { services }, transformers: Vec::new() }
 }
 
 fn fs_at(root: &FilePath) -> NamerConfig {
-    NamerConfig { prefix: path("/fs"), kind: NamerKind::Fs { root_dir: root.to_path_buf() } }
+    NamerConfig { prefix: path("/fs"), kind: NamerKind::Fs { root_dir: root.to_path_buf() }, transformers: Vec::new() }
 }
 
 /// Outcome, and each leaf's bound path, residual and share.
@@ -54,7 +54,11 @@ fn names_bind_by_kind_of_namer() {
     disk::write(root.path().join("eu/users"), "127.0.0.1 81\n").unwrap();
     let pattern = Pattern::parse("/{service}/{zone}").unwrap();
     let name = Template::parse("/#/fs/{zone}/{service}", &pattern).unwrap();
-    let zones = NamerConfig { prefix: path("/zones"), kind: NamerKind::Rewrite(Rewrite { pattern, name }) };
+    let zones = NamerConfig {
+        prefix: path("/zones"),
+        kind: NamerKind::Rewrite(Rewrite { pattern, name }),
+        transformers: Vec::new(),
+    };
     let configs = [fs_at(root.path()), lab(&[("web", vec![endpoint(80)]), ("none", Vec::new())]), zones];
     let (namers, problems) = NamerSet::read(&configs);
     assert!(problems.is_empty(), "{problems:?}");
@@ -139,7 +143,11 @@ fn reading_tells_what_is_wrong_with_the_data() {
     disk::write(root.path().join("bytes"), b"127.0.0.1 80\n\xff\n").unwrap();
     disk::write(root.path().join("large"), "#".repeat(500_001)).unwrap();
     disk::write(root.path().join(".swap"), "not a name").unwrap();
-    let missing = NamerConfig { prefix: path("/gone"), kind: NamerKind::Fs { root_dir: root.path().join("gone") } };
+    let missing = NamerConfig {
+        prefix: path("/gone"),
+        kind: NamerKind::Fs { root_dir: root.path().join("gone") },
+        transformers: Vec::new(),
+    };
     let (namers, problems) = NamerSet::read(&[missing, fs_at(root.path())]);
     let shown = |problem: &Problem| {
         let place = problem.finding.place().map(|(_, line, col)| (line, col));

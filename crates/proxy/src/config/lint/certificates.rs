@@ -53,7 +53,8 @@ pub(in crate::config) fn wrong_certificates(
     let listening = |address: SocketAddr| listeners.iter().find(|listener| listener.takes(address));
     let fixed: Vec<Target> = fixed(namers).into_iter().filter(|target| listening(target.address).is_some()).collect();
     let mut told = BTreeSet::new();
-    for (router, known) in routers {
+    // What a transformer makes of addresses is not followed.
+    for (router, known) in routers.iter().filter(|(router, _)| router.transformers.is_empty()) {
         let asked = |bound: &Path| known.asked_by_rules().any(|shape| shape.may_begin_with(bound));
         let inet = known.asked_by_rules().filter_map(|shape| inet(&shape.known()));
         let named = fixed.iter().filter(|target| asked(&target.bound));
@@ -76,6 +77,9 @@ fn fixed(namers: &[NamerConfig]) -> Vec<Target> {
     let mut targets = Vec::new();
     for (index, namer) in namers.iter().enumerate() {
         let NamerKind::Static { services } = &namer.kind else { continue };
+        if !namer.transformers.is_empty() {
+            continue;
+        }
         let apart = namers.iter().enumerate().all(|(other, another)| {
             other == index || !(namer.prefix.starts_with(&another.prefix) || another.prefix.starts_with(&namer.prefix))
         });

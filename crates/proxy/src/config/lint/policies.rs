@@ -7,6 +7,7 @@ use super::pattern::Parts;
 use super::rules::{Known, Open};
 use super::served::Served;
 use super::shape::Shape;
+use super::transformed::{Lead, Rest};
 use crate::config::raw::{Item, Reader};
 
 /// The bound paths of a router, as far as they are known.
@@ -14,27 +15,41 @@ pub(in crate::config) struct Bounds<'a> {
     served: &'a Served,
     /// What the router's rules ask namers for, where requests can't bring other rules.
     asked: Option<Vec<&'a Shape>>,
+    /// What the router's transformers make of them.
+    lead: Lead,
 }
 
 impl<'a> Bounds<'a> {
-    pub(in crate::config) fn new(served: &'a Served, known: &'a Known, overrides: Open) -> Self {
-        Self { served, asked: known.asked(overrides) }
+    pub(in crate::config) fn new(served: &'a Served, known: &'a Known, overrides: Open, lead: Lead) -> Self {
+        Self { served, asked: known.asked(overrides), lead }
     }
 
     /// The pattern at `item`, over bound paths; a warning where none can match it.
     pub(in crate::config) fn pattern_of(&self, item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Pattern> {
         let (pattern, text) = item.pattern(reader)?;
         let parts = Parts::of(&pattern);
-        let message = format!("no bound path can match `{text}`");
-        if !self.served.binds(&pattern, &parts) {
-            let hint = format!("bound paths begin with {}", self.served.prefixes().join(", "));
-            reader.warning(Lint::MatchesNothing, item.value, message, hint);
-        } else if let Some(asked) = &self.asked
-            && !asked.iter().any(|shape| parts.may_match(shape) && self.served.binds_of(shape, &pattern, &parts))
-        {
-            reader.warning(Lint::MatchesNothing, item.value, message, led_to(asked));
+        let hint = match self.lead.rest(&pattern, &parts) {
+            Rest::Same => self.why_not(&pattern, &parts),
+            Rest::Whole => None,
+            Rest::Nothing => {
+                Some(format!("the transformers of this router let bound paths begin with `{}`", self.lead.known()))
+            }
+            Rest::Pattern(rest) => self.why_not(&rest, &Parts::of(&rest)),
+        };
+        if let Some(hint) = hint {
+            reader.warning(Lint::MatchesNothing, item.value, format!("no bound path can match `{text}`"), hint);
         }
         Some(pattern)
+    }
+
+    /// Why no path that is bound, before the router's transformers, begins as `pattern` says.
+    fn why_not(&self, pattern: &Pattern, parts: &Parts) -> Option<String> {
+        if !self.served.binds(pattern, parts) {
+            return Some(format!("bound paths begin with {}", self.served.prefixes().join(", ")));
+        }
+        let asked = self.asked.as_ref()?;
+        let binds = asked.iter().any(|shape| self.served.binds_of(shape, pattern, parts));
+        (!binds).then(|| led_to(asked))
     }
 }
 

@@ -144,7 +144,7 @@ mod tests {
         let rules = Rules::of(text);
         let table = Table::new(&Dtab::parse(text).unwrap()).unwrap();
         let mut served = Served::builtin();
-        served.add(&path("/fs"), None);
+        served.add(&path("/fs"), None, &[]);
         let logical = [shape(logical)];
         let comparisons = Cell::new(MOST_COMPARISONS);
         let facts = Facts {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use waypost_naming::{Builtin, NameTree, Path, Pattern, Rewrite, Segment, builtin};
-use waypost_routing::NamerKind;
+use waypost_routing::{NamerKind, Transformer};
 
 use super::pattern::Parts;
 use super::shape::{Part, Shape, Tail};
+use super::transformed::{Lead, Rest};
 
 /// All namers.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ struct Namer {
     /// With its `/#` or `/$`.
     prefix: Path,
     kind: Kind,
+    /// What its transformers make of the paths that it binds.
+    lead: Lead,
 }
 
 #[derive(Debug)]
@@ -97,7 +100,7 @@ pub(super) enum Unserved<'a> {
 }
 
 impl Namer {
-    fn configured(prefix: &Path, kind: Option<&NamerKind>) -> Self {
+    fn configured(prefix: &Path, kind: Option<&NamerKind>, transformers: &[Transformer]) -> Self {
         let kind = match kind {
             Some(NamerKind::Static { services }) => {
                 Kind::Names(services.iter().map(|(name, _)| name.clone()).collect())
@@ -108,7 +111,7 @@ impl Namer {
             }
             Some(NamerKind::Fs { .. }) | None => Kind::Tree,
         };
-        Self { prefix: path(&["#"]).concat(prefix), kind }
+        Self { prefix: path(&["#"]).concat(prefix), kind, lead: Lead::of(transformers) }
     }
 
     /// What is said of `shape`, of which some path begins as this namer's do.
@@ -123,12 +126,30 @@ impl Namer {
             }
             Kind::Builtin(class) => class.say(&self.prefix, &rest),
         };
+        if self.lead.supplants() {
+            // Whatever it leads to, also where there was nothing.
+            return Said::maybe(true);
+        }
         let sure = if shape.begins_with(&self.prefix) { said.sure } else { Sure::No };
         Said { sure, ..said }
     }
 
-    /// Whether a path that it binds can begin as `pattern` says.
-    fn binds(&self, pattern: &Pattern, parts: &Parts) -> bool {
+    /// Whether a path that it binds can begin as `pattern` says; of those that it is asked for as `asked`, if that is
+    /// there.
+    fn binds(&self, pattern: &Pattern, parts: &Parts, asked: Option<&Shape>) -> bool {
+        match self.lead.rest(pattern, parts) {
+            Rest::Same => self.binds_as_it_is(pattern, parts, asked),
+            Rest::Nothing => false,
+            Rest::Whole => self.lead.supplants() || self.binds_itself(),
+            Rest::Pattern(rest) => self.binds_as_it_is(&rest, &Parts::of(&rest), asked),
+        }
+    }
+
+    /// The same before its transformers.
+    fn binds_as_it_is(&self, pattern: &Pattern, parts: &Parts, asked: Option<&Shape>) -> bool {
+        if asked.is_some_and(|shape| !parts.may_match(shape)) {
+            return false;
+        }
         let own = Shape::exactly(&self.prefix);
         let fits = parts.may_match_start(&own);
         let beyond = parts.len().saturating_sub(self.prefix.len());
@@ -265,13 +286,17 @@ fn rewritten(name: &str) -> Shape {
 impl Served {
     /// What is there without any configuration.
     pub(in crate::config) fn builtin() -> Self {
-        let namer = |(name, class): &(&str, Class)| Namer { prefix: path(&["$", name]), kind: Kind::Builtin(*class) };
+        let namer = |(name, class): &(&str, Class)| Namer {
+            prefix: path(&["$", name]),
+            kind: Kind::Builtin(*class),
+            lead: Lead::default(),
+        };
         Self { list: BUILTINS.iter().map(namer).collect(), incomplete: false }
     }
 
     /// Adds the namer under `/#` + `prefix`; `kind` is not there if something is wrong with it.
-    pub(in crate::config) fn add(&mut self, prefix: &Path, kind: Option<&NamerKind>) {
-        self.list.push(Namer::configured(prefix, kind));
+    pub(in crate::config) fn add(&mut self, prefix: &Path, kind: Option<&NamerKind>, transformers: &[Transformer]) {
+        self.list.push(Namer::configured(prefix, kind, transformers));
     }
 
     /// Says that there is a namer which is not in the list.
@@ -310,16 +335,15 @@ impl Served {
 
     /// Whether there can be a bound path that begins as `pattern` says.
     pub(super) fn binds(&self, pattern: &Pattern, parts: &Parts) -> bool {
-        self.incomplete || self.list.iter().any(|namer| namer.binds(pattern, parts))
+        self.incomplete || self.list.iter().any(|namer| namer.binds(pattern, parts, None))
     }
 
     /// As [`Served::binds`], for bound paths that `asked`, a path without rules, may lead to.
     pub(super) fn binds_of(&self, asked: &Shape, pattern: &Pattern, parts: &Parts) -> bool {
         self.incomplete
-            || self
-                .list
-                .iter()
-                .any(|namer| asked.may_begin_with(&namer.prefix) && namer.binds(pattern, parts) && namer.say(asked).may)
+            || self.list.iter().any(|namer| {
+                asked.may_begin_with(&namer.prefix) && namer.binds(pattern, parts, Some(asked)) && namer.say(asked).may
+            })
     }
 
     pub(super) fn longest_prefix(&self) -> usize {
@@ -330,7 +354,11 @@ impl Served {
     pub(super) fn prefixes(&self) -> Vec<String> {
         let old = path(&["$", "fixedinet"]);
         let binding = self.list.iter().rev().filter(|namer| namer.binds_itself() && namer.prefix != old);
-        binding.map(|namer| format!("`{}`", namer.prefix)).collect()
+        let shown = |namer: &Namer| match namer.lead.supplants() {
+            true => namer.lead.known(),
+            false => namer.lead.known().concat(&namer.prefix),
+        };
+        binding.map(|namer| format!("`{}`", shown(namer))).collect()
     }
 
     /// Why nothing of `shape` is ever bound; only asked where that is so.

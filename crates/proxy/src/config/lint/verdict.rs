@@ -154,8 +154,8 @@ mod tests {
         let table = Table::new(&Dtab::parse(rules).unwrap()).unwrap();
         let mut served = Served::builtin();
         let services = vec![(Segment::new("users").unwrap(), Vec::new())];
-        served.add(&path("/lab"), Some(&NamerKind::Static { services }));
-        served.add(&path("/fs"), None);
+        served.add(&path("/lab"), Some(&NamerKind::Static { services }), &[]);
+        served.add(&path("/fs"), None, &[]);
         let mut work = Work::new(10_000);
         let (rule, dentry) = table.rules().last().unwrap();
         let verdict = Judge::new(&table, &served, &mut work).rule(rule, &dentry.prefix).unwrap();
