@@ -158,6 +158,7 @@ fn namers() -> Vec<(&'static str, Column)> {
         ("services.<name>.weight", bounded(WEIGHT)),
         ("pattern", plain(REQUIRED)),
         ("name", plain(REQUIRED)),
+        ("transformers", plain("[]")),
     ]
 }
 
@@ -168,6 +169,13 @@ fn routers() -> Vec<(&'static str, Column)> {
         ("identifier", text("header.token")),
         ("dtab", text("")),
         ("dtab_file", plain(OFF)),
+        ("transformers", plain("[]")),
+        ("transformers.prefix", plain("kind")),
+        ("transformers.port", (REQUIRED.to_owned(), "1 to 65535".to_owned())),
+        ("transformers.path", plain(REQUIRED)),
+        ("transformers.host", plain(REQUIRED)),
+        ("transformers.network", plain(REQUIRED)),
+        ("fallback", text("name")),
         ("binding_timeout", bounded(BINDING_TIMEOUT)),
         ("servers", plain(REQUIRED)),
         ("service", plain("{}")),

@@ -14,6 +14,7 @@ use self::page::{Ink, Page, Row, plain};
 use self::policies::{leaf_rows, policy_rows, tls_rows, tls_words};
 use super::annotate::Annotated;
 use super::share::percent;
+use super::tree::has_alternatives;
 use super::{ExplainedLeaf, Explanation, Outcome, Rule, RuleState};
 
 impl Explanation {
@@ -61,12 +62,11 @@ impl Explanation {
         }
         rules_and_tree(&self.dtab, &self.tree, page);
         let value = |key: &str| self.fallback.get(key).and_then(Value::as_str);
-        if let (Some(fallback), Some(from), false) = (value("value"), value("from"), self.tree.is_null()) {
-            let tried = match fallback {
-                "endpoints" => "does not exist or has nobody to ask",
-                _ => "does not exist; one that exists is an answer, whoever is there",
-            };
-            let line = format!("an alternative is tried where a name {tried} (fallback = \"{fallback}\", {from})");
+        if let (Some(fallback), Some(from)) = (value("value"), value("from"))
+            && (fallback != "name" || has_alternatives(&self.tree))
+        {
+            let tried = if fallback == "endpoints" { "does not exist or has nobody to ask" } else { "does not exist" };
+            let line = format!("fallback is `{fallback}` ({from}): an alternative is tried where a name {tried}");
             page.line(DEEPER, &page.paint(Ink::Dim, &line));
         }
     }

@@ -55,6 +55,11 @@ pub fn is_pending(tree: &Value) -> bool {
     kind(tree) || tree.pointer("/bound/addr").is_some_and(kind) || children(tree).any(|(_, child)| is_pending(child))
 }
 
+/// Whether anything in a tree is one of several that are tried.
+pub(super) fn has_alternatives(tree: &Value) -> bool {
+    tree.get("alt").is_some() || children(tree).any(|(_, child)| has_alternatives(child))
+}
+
 /// The nodes below a node, with their weights where it is a union.
 pub(super) fn children(tree: &Value) -> impl Iterator<Item = (Option<f64>, &Value)> {
     let below = |key: &str| tree.get(key).and_then(Value::as_array).into_iter().flatten();

@@ -10,7 +10,7 @@ use crate::lab::{Lab, router};
 #[expect(clippy::too_many_lines, reason = "one long snapshot")]
 fn a_bound_request_shows_every_step() {
     let shown = Lab::new().json("http://users/x?y=1", &[]);
-    insta::assert_json_snapshot!(shown, @r#"
+    insta::assert_json_snapshot!(shown, @r##"
     {
       "router": "outgoing",
       "request": {
@@ -118,6 +118,10 @@ fn a_bound_request_shows_every_step() {
           },
           "share": 1.0
         }
+      },
+      "fallback": {
+        "value": "name",
+        "from": "default"
       },
       "outcome": "bound",
       "leaves": [
@@ -237,14 +241,14 @@ fn a_bound_request_shows_every_step() {
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
 fn text_is_drawn_step_by_step() {
     let lab = Lab::new();
     let said = lab.explain("http://half/x", &["l5d-dtab: /#/lab/beta => /#/lab/users"]);
-    insta::assert_snapshot!(lab.full_text(&said), @r#"
+    insta::assert_snapshot!(lab.full_text(&said), @r##"
     GET /x   Host half   router outgoing
 
     1. identify  header.token -> /svc/half
@@ -264,6 +268,7 @@ fn text_is_drawn_step_by_step() {
         *     3 * /#/lab/beta   waypost.toml:15:1
         *       /#/lab/users    l5d-dtab           bound: 127.0.0.1:8080, 127.0.0.1:8081, 75 % of the requests
             /#/lab/half         waypost.toml:14:1  not tried: the later rule at waypost.toml:15:1 goes first, and /#/lab/users answered; it would lead nowhere
+          fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/half
           total_timeout                  10s                     waypost.toml:31:1
           classifier                     http.non_retryable_5xx  default
@@ -303,7 +308,7 @@ fn text_is_drawn_step_by_step() {
 
     note: the server on 0.0.0.0:4141 follows nobody's l5d-dtab (overrides)
     bound: sent to /#/lab/users
-    "#);
+    "##);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::lab::Lab;
 fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
     let lab = Lab::of_rules("/svc => /#/fs ;\n/svc/web => /#/lab/user | /#/k8s/web | /#/lab/users | /#/lab/beta ;\n");
     let said = lab.explain("http://web/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
     1. identify  header.token -> /svc/web
@@ -21,6 +21,7 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
         *   /#/lab/users  waypost.toml:17:1  bound: 127.0.0.1:8080, 127.0.0.1:8081
             /#/lab/beta   waypost.toml:17:1  not tried: /#/lab/users answered; it would be bound: 127.0.0.1:8082
             /#/fs/web     waypost.toml:16:1  not tried: the later rule at waypost.toml:17:1 goes first, and /#/lab/users answered; it would be bound: 127.0.0.1:8091, 127.0.0.1:8092
+          fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/web
     5. client    /#/lab/users gets 100 % of the requests
           endpoint                127.0.0.1:8080, weight 1, alive
@@ -28,8 +29,8 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
           clear text: nobody is asked who he is
 
     bound: sent to /#/lab/users
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -177,6 +178,10 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "bound",
       "leaves": [
         {
@@ -205,7 +210,7 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
@@ -213,7 +218,7 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
     let lab =
         Lab::of_rules("/svc/web => 0.9 * /#/fs/web & 0.1 * (/#/lab/users & /#/lab/gone & 0 * /#/lab/beta & !) ;\n");
     let said = lab.explain("http://web/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
     1. identify  header.token -> /svc/web
@@ -245,8 +250,8 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
     note: /#/lab/gone is left out of its union, and its weight goes to the others: the namer at /#/lab has no `gone`; it has `beta`, `nobody`, `users`
     note: ! is left out of its union, and its weight goes to the others: a `!` counts for nothing in a union
     bound: sent to /#/fs/web or /#/lab/users
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -416,6 +421,10 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "bound",
       "leaves": [
         {
@@ -482,14 +491,14 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
         "! is left out of its union, and its weight goes to the others: a `!` counts for nothing in a union"
       ]
     }
-    "#);
+    "##);
 }
 
 #[test]
 fn a_member_that_is_empty_keeps_its_share() {
     let lab = Lab::of_rules("/svc/web => /#/fs/web & 3 * $ & 4 * /#/lab/nobody ;\n");
     let said = lab.explain("http://web/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
     1. identify  header.token -> /svc/web
@@ -512,8 +521,8 @@ fn a_member_that_is_empty_keeps_its_share() {
           refused: /svc/web: bound to /#/lab/nobody, which has no endpoints
 
     bound: sent to /#/fs/web or /#/lab/nobody; 37.5 % of the requests draw `$` and are answered with 502
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -611,6 +620,10 @@ fn a_member_that_is_empty_keeps_its_share() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "bound",
       "leaves": [
         {
@@ -649,14 +662,14 @@ fn a_member_that_is_empty_keeps_its_share() {
       "empty_share": 0.375,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
 fn an_override_stands_behind_the_rules_and_is_tried_first() {
     let lab = Lab::of_rules("/svc => /#/fs ;\n");
     let said = lab.explain("http://web/x", &["l5d-dtab: /svc/web => /#/lab/beta"]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
     1. identify  header.token -> /svc/web
@@ -667,14 +680,15 @@ fn an_override_stands_behind_the_rules_and_is_tried_first() {
         * /svc/web                          the first of these that leads somewhere
         *   /#/lab/beta  l5d-dtab           bound: 127.0.0.1:8082
             /#/fs/web    waypost.toml:16:1  not tried: the later rule in l5d-dtab goes first, and /#/lab/beta answered; it would be bound: 127.0.0.1:8091, 127.0.0.1:8092
+          fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/web
     5. client    /#/lab/beta gets 100 % of the requests
           endpoint                127.0.0.1:8082, weight 1, alive
           clear text: nobody is asked who he is
 
     bound: sent to /#/lab/beta
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -766,6 +780,10 @@ fn an_override_stands_behind_the_rules_and_is_tried_first() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "bound",
       "leaves": [
         {
@@ -789,7 +807,7 @@ fn an_override_stands_behind_the_rules_and_is_tried_first() {
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
@@ -813,7 +831,7 @@ fn an_override_that_can_not_be_read_is_shown_behind_the_name_of_the_request() {
 
     error: l5d-dtab does not parse at offset 18: expected `=>`, found `/` (the client gets 400, bad_dtab)
     "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -833,6 +851,10 @@ fn an_override_that_can_not_be_read_is_shown_behind_the_name_of_the_request() {
         }
       ],
       "tree": null,
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "error",
       "leaves": [],
       "service": "...",
@@ -854,14 +876,14 @@ fn an_override_that_can_not_be_read_is_shown_behind_the_name_of_the_request() {
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
 fn a_loop_is_shown_as_the_way_round() {
     let lab = Lab::of_rules("/svc => /#/fs ;\n/svc/a => /svc/b ;\n/svc/b => /svc/a ;\n");
     let said = lab.explain("http://a/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host a   router http
 
     1. identify  header.token -> /svc/a
@@ -875,12 +897,13 @@ fn a_loop_is_shown_as_the_way_round() {
         *     /svc/a   waypost.toml:18:1  goes round: /svc/a -> /svc/b (waypost.toml:17:1) -> /svc/a (waypost.toml:18:1)
               /#/fs/b  waypost.toml:16:1  not tried: the later rule at waypost.toml:18:1 goes first, and an error ends the search; it would lead nowhere
             /#/fs/a    waypost.toml:16:1  not tried: the later rule at waypost.toml:17:1 goes first, and an error ends the search; it would lead nowhere
+          fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/a
 
     note: goes round: /svc/a -> /svc/b (waypost.toml:17:1) -> /svc/a (waypost.toml:18:1); one of these rules has to lead to another name
     error: /svc/a can't be bound: /svc/a is more than 100 steps away; do rules lead back to themselves? (the client gets 502, delegation_depth)
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -967,6 +990,10 @@ fn a_loop_is_shown_as_the_way_round() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "error",
       "leaves": [],
       "service": "...",
@@ -980,7 +1007,7 @@ fn a_loop_is_shown_as_the_way_round() {
         "goes round: /svc/a -> /svc/b (waypost.toml:17:1) -> /svc/a (waypost.toml:18:1); one of these rules has to lead to another name"
       ]
     }
-    "#);
+    "##);
 }
 
 #[test]
@@ -1038,7 +1065,7 @@ port = 4140
 "#,
     );
     let said = lab.explain("http://users/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
     1. identify  method_and_host -> /svc/1.1/GET/users
@@ -1056,8 +1083,8 @@ port = 4140
           clear text: nobody is asked who he is
 
     bound: sent to /#/lab/users
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -1128,6 +1155,10 @@ port = 4140
           }
         }
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "bound",
       "leaves": [
         {
@@ -1151,7 +1182,7 @@ port = 4140
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]

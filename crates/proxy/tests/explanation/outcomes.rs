@@ -34,7 +34,7 @@ port = 4140
 
     unidentified: no identifier names this request: header: no `l5d-name` header; path: less than 2 segments in the path (the client gets 400, unidentified)
     "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -61,6 +61,10 @@ port = 4140
         }
       ],
       "tree": null,
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "unidentified",
       "leaves": [],
       "service": "...",
@@ -72,7 +76,7 @@ port = 4140
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
@@ -110,7 +114,7 @@ fn a_request_that_is_no_request_is_refused_before_it_has_a_name() {
 fn a_name_without_endpoints_says_that_and_why_no_fallback_is_tried() {
     let lab = Lab::of_rules("/svc => /#/fs ;\n/svc/web => /#/lab/nobody | /#/lab/beta ;\n");
     let said = lab.explain("http://web/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
     1. identify  header.token -> /svc/web
@@ -122,15 +126,16 @@ fn a_name_without_endpoints_says_that_and_why_no_fallback_is_tried() {
         *   /#/lab/nobody  waypost.toml:17:1  bound: no endpoints
             /#/lab/beta    waypost.toml:17:1  not tried: /#/lab/nobody exists, with no endpoints; a fallback is only for names that do not exist; it would be bound: 127.0.0.1:8082
             /#/fs/web      waypost.toml:16:1  not tried: the later rule at waypost.toml:17:1 goes first, and /#/lab/nobody exists, with no endpoints; a fallback is only for names that do not exist; it would be bound: 127.0.0.1:8091, 127.0.0.1:8092
+          fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/web
     5. client    /#/lab/nobody gets 100 % of the requests
           endpoint                none
           clear text: nobody is asked who he is
 
-    note: /#/lab/beta and /#/fs/web are not tried: /#/lab/nobody exists, with no endpoints; a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints
+    note: /#/lab/beta and /#/fs/web are not tried: /#/lab/nobody exists, with no endpoints; a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = "endpoints"`
     no_endpoints: /svc/web: bound to /#/lab/nobody, which has no endpoints (the client gets 502, no_endpoints)
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -243,6 +248,10 @@ fn a_name_without_endpoints_says_that_and_why_no_fallback_is_tried() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "no_endpoints",
       "leaves": [
         {
@@ -264,17 +273,17 @@ fn a_name_without_endpoints_says_that_and_why_no_fallback_is_tried() {
       },
       "empty_share": 0.0,
       "notes": [
-        "/#/lab/beta and /#/fs/web are not tried: /#/lab/nobody exists, with no endpoints; a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints"
+        "/#/lab/beta and /#/fs/web are not tried: /#/lab/nobody exists, with no endpoints; a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = \"endpoints\"`"
       ]
     }
-    "#);
+    "##);
 }
 
 #[test]
 fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
     let lab = Lab::of_rules("/svc/web => /#/fs/broken | /#/lab/beta ;\n");
     let said = lab.explain("http://web/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
     1. identify  header.token -> /svc/web
@@ -284,15 +293,16 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
         * /svc/web                           the first of these that leads somewhere
         *   /#/fs/broken  waypost.toml:16:1  bound: discovery failed: there is no port
             /#/lab/beta   waypost.toml:16:1  not tried: /#/fs/broken exists, but discovery failed (there is no port); a fallback is only for names that do not exist; it would be bound: 127.0.0.1:8082
+          fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/web
     5. client    /#/fs/broken gets 100 % of the requests
           endpoint                none
           clear text: nobody is asked who he is
 
-    note: /#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints
+    note: /#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = "endpoints"`
     no_endpoints: /svc/web: bound to /#/fs/broken, which has no endpoints: there is no port (the client gets 502, no_endpoints)
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -364,6 +374,10 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "no_endpoints",
       "leaves": [
         {
@@ -385,10 +399,10 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
       },
       "empty_share": 0.0,
       "notes": [
-        "/#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints"
+        "/#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = \"endpoints\"`"
       ]
     }
-    "#);
+    "##);
 }
 
 /// A namer whose task does not run has not answered.
@@ -413,7 +427,7 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
     };
     let lab = Lab { router, ..lab };
     let said = lab.explain("http://web/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
     1. identify  header.token -> /svc/web
@@ -423,12 +437,13 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
         * /svc/web                          the first of these that leads somewhere
         *   /#/fs/web    waypost.toml:16:1  waits: discovery has not answered yet
             /#/lab/beta  waypost.toml:16:1  not tried: a fallback waits until discovery has answered for /#/fs/web; it would lead nowhere
+          fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/web
 
     note: a request waits for discovery, 10s at most (binding_timeout)
     pending: /svc/web leads to names that discovery has not answered for yet (the client gets 503, binding_timeout)
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -475,6 +490,10 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
           }
         ]
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "pending",
       "leaves": [],
       "service": "...",
@@ -488,7 +507,7 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
         "a request waits for discovery, 10s at most (binding_timeout)"
       ]
     }
-    "#);
+    "##);
 }
 
 #[test]

@@ -20,7 +20,7 @@ client_auth = { cert = "web.example.com.pem", key = "web.example.com.key" }
 "#,
     );
     let said = lab.explain("http://users/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
     1. identify  header.token -> /svc/users
@@ -45,8 +45,8 @@ client_auth = { cert = "web.example.com.pem", key = "web.example.com.key" }
           the endpoint must show a certificate for users.example.com, from DIR/ca.pem; we show it DIR/web.example.com.pem
 
     bound: sent to /#/lab/users
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -118,6 +118,10 @@ client_auth = { cert = "web.example.com.pem", key = "web.example.com.key" }
           },
           "share": 1.0
         }
+      },
+      "fallback": {
+        "value": "name",
+        "from": "default"
       },
       "outcome": "bound",
       "leaves": [
@@ -163,7 +167,7 @@ client_auth = { cert = "web.example.com.pem", key = "web.example.com.key" }
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
@@ -176,7 +180,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
 "#,
     );
     let said = lab.explain("http://users/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
     1. identify  header.token -> /svc/users
@@ -201,8 +205,8 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
           the endpoint must show a certificate for spiffe://prod/users, from DIR/ca.pem; we show it none (no client_auth)
 
     bound: sent to /#/lab/users
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -274,6 +278,10 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
           },
           "share": 1.0
         }
+      },
+      "fallback": {
+        "value": "name",
+        "from": "default"
       },
       "outcome": "bound",
       "leaves": [
@@ -319,7 +327,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
@@ -332,7 +340,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/bet
 "#,
     );
     let said = lab.explain("http://users/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
     1. identify  header.token -> /svc/users
@@ -350,8 +358,8 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/bet
 
     note: the `names` at waypost.toml:22:1 need an entry for /#/lab/users; without one nothing is sent, least of all in clear text
     tls_refused: no TLS name for /#/lab/users: it matches none of /#/lab/beta (the client gets 502, tls_strict)
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -414,6 +422,10 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/bet
           },
           "share": 1.0
         }
+      },
+      "fallback": {
+        "value": "name",
+        "from": "default"
       },
       "outcome": "tls_refused",
       "leaves": [
@@ -457,7 +469,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/bet
         "the `names` at waypost.toml:22:1 need an entry for /#/lab/users; without one nothing is sent, least of all in clear text"
       ]
     }
-    "#);
+    "##);
 }
 
 #[test]
@@ -467,7 +479,7 @@ fn what_is_not_verified_is_said_to_be_so() {
         "[routers.client]\ntls = { kind = \"no_validation\", common_name = \"any.example.com\" }\n",
     );
     let said = lab.explain("http://users/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
     1. identify  header.token -> /svc/users
@@ -487,8 +499,8 @@ fn what_is_not_verified_is_said_to_be_so() {
           encrypted, whoever the endpoint is: nothing is verified
 
     bound: sent to /#/lab/users
-    "#);
-    insta::assert_json_snapshot!(lab.brief(&said), @r#"
+    "##);
+    insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
       "request": {
@@ -559,6 +571,10 @@ fn what_is_not_verified_is_said_to_be_so() {
           "share": 1.0
         }
       },
+      "fallback": {
+        "value": "name",
+        "from": "default"
+      },
       "outcome": "bound",
       "leaves": [
         {
@@ -601,7 +617,7 @@ fn what_is_not_verified_is_said_to_be_so() {
       "empty_share": 0.0,
       "notes": []
     }
-    "#);
+    "##);
 }
 
 #[test]
