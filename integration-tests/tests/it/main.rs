@@ -16,6 +16,7 @@ mod drain;
 mod errors;
 mod examples;
 mod explain;
+mod fallback;
 mod files;
 mod harness;
 mod headers;

@@ -687,3 +687,127 @@ overrides = { allow = ["*.ops.example.com"] }
       = help: a name is taken from a verified client certificate: set `tls.client_ca`
     "##);
 }
+
+#[test]
+fn transformers_that_can_not_be_are_told_of() {
+    let text = r##"
+[[routers]]
+dtab = "/svc => /$/inet/127.0.0.1"
+fallback = "endpoint"
+transformers = [
+  { kind = "io.l5d.ports", port = 4140 },
+  { kind = "port", port = 0 },
+  { kind = "const", path = "/svc/users" },
+  { kind = "subnet", network = "10.1.2.0" },
+  { kind = "specific_host", host = "localhost", prefix = "/%/near" },
+  { kind = "io.l5d.k8s.daemonset", namespace = "l5d" },
+]
+[[routers.servers]]
+port = 4140
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[unknown-kind]: unknown fallback `endpoint`
+     --> waypost.toml:3:12
+      |
+    3 | fallback = "endpoint"
+      |            ^^^^^^^^^^
+      |
+      = help: did you mean `endpoints`?
+
+    error[unknown-kind]: unknown transformer `io.l5d.ports`
+     --> waypost.toml:5:12
+      |
+    5 |   { kind = "io.l5d.ports", port = 4140 },
+      |            ^^^^^^^^^^^^^^
+      |
+      = help: did you mean `io.l5d.port`?
+
+    error[bad-port]: `port` must be from 1 to 65535, not 0
+     --> waypost.toml:6:27
+      |
+    6 |   { kind = "port", port = 0 },
+      |                           ^
+
+    error[bad-value]: no namer is asked for `/svc/users`
+     --> waypost.toml:7:28
+      |
+    7 |   { kind = "const", path = "/svc/users" },
+      |                            ^^^^^^^^^^^^
+      |
+      = help: it is asked of the namers alone: write "/#/fs/users" or "/$/inet/127.0.0.1/80"
+
+    error[bad-value]: a network is written `ADDRESS/BITS`, such as `10.1.2.0/24`
+     --> waypost.toml:8:32
+      |
+    8 |   { kind = "subnet", network = "10.1.2.0" },
+      |                                ^^^^^^^^^^
+      |
+      = help: such as "10.1.2.0/24"
+
+    error[bad-ip]: `localhost` is no IP address
+     --> waypost.toml:9:36
+      |
+    9 |   { kind = "specific_host", host = "localhost", prefix = "/%/near" },
+      |                                    ^^^^^^^^^^^
+      |
+      = help: write "127.0.0.1"
+
+    error[bad-value]: `/%/near` is no prefix of a transformer
+     --> waypost.toml:9:58
+      |
+    9 |   { kind = "specific_host", host = "localhost", prefix = "/%/near" },
+      |                                                          ^^^^^^^^^
+      |
+      = help: such as "near"; bound paths then begin with `/%/near`
+
+    error[unknown-kind]: the transformer `io.l5d.k8s.daemonset` is not supported by this version
+      --> waypost.toml:10:12
+       |
+    10 |   { kind = "io.l5d.k8s.daemonset", namespace = "l5d" },
+       |            ^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: there are `const`, `replace`, `port`, `localhost`, `specific_host`, `subnet`
+    "##);
+}
+
+#[test]
+fn policies_that_forget_what_transformers_put_in_front_match_nothing() {
+    let text = r##"
+[[namers]]
+kind = "static"
+prefix = "lab"
+services = { users = ["127.0.0.1:8080"] }
+transformers = ["localhost"]
+[[routers]]
+dtab = "/svc => /#/lab"
+transformers = [{ kind = "port", port = 4143, prefix = "gate" }]
+[[routers.servers]]
+port = 4140
+[[routers.client.configs]]
+prefix = "/#/lab/{service}"
+connect_timeout = "1s"
+[[routers.client.configs]]
+prefix = "/%/gate/#/lab/{service}"
+connect_timeout = "2s"
+[[routers.client.configs]]
+prefix = "/%/gate/%/localhost/#/lab/{service}"
+connect_timeout = "3s"
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    warning[matches-nothing]: no bound path can match `/#/lab/{service}`
+      --> waypost.toml:12:10
+       |
+    12 | prefix = "/#/lab/{service}"
+       |          ^^^^^^^^^^^^^^^^^^
+       |
+       = help: the transformers of this router let bound paths begin with `/%/gate`
+
+    warning[matches-nothing]: no bound path can match `/%/gate/#/lab/{service}`
+      --> waypost.toml:15:10
+       |
+    15 | prefix = "/%/gate/#/lab/{service}"
+       |          ^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: bound paths begin with `/%/localhost/#/lab`, `/$/io.buoyant.rinet`, `/$/inet`
+    "##);
+}

@@ -4,6 +4,7 @@
 mod commands;
 mod contract;
 mod docs;
+mod fallback;
 mod lab;
 mod names;
 mod outcomes;
