@@ -14,7 +14,12 @@ async fn by_default_a_name_without_endpoints_is_an_answer_as_in_linkerd() {
     let refused = proxy.get("users", "/").await;
     assert_eq!((refused.code, refused.word()), (502, "no_endpoints"), "{refused:?}");
     proxy.disco().remove("users");
-    proxy.soon_reaches("users", "spare").await;
+    eventually("the name is gone", async || match proxy.get("users", "/").await.code {
+        200 => Ok(()),
+        code => Err(code.to_string()),
+    })
+    .await;
+    assert_eq!(proxy.reaches("users").await, "spare");
 }
 
 #[tokio::test]

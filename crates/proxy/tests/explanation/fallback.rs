@@ -1,4 +1,5 @@
 //! Alternatives that are tried because nobody is there, and what transformers make of names.
+#![expect(clippy::too_many_lines, reason = "snapshots are long")]
 
 use std::time::{Duration, Instant};
 
