@@ -2,10 +2,10 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt fmt-check bench fuzz doc test-deps
+.PHONY: help demo test lint fmt fmt-check bench bench-naming fuzz doc test-deps
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## start two services, two routers and TLS between them, try all of it, and end
 	$(CARGO) run -p waypost -- demo --check
@@ -23,8 +23,11 @@ fmt: ## format the sources
 fmt-check:
 	$(CARGO) fmt --all --check
 
-bench: ## measure a release build against other proxies
+bench: bench-naming ## measure a release build: what naming costs, and against other proxies
 	bench/run.sh
+
+bench-naming: ## measure what naming costs
+	$(CARGO) bench -p waypost-routing -p waypost --bench dtab --bench route
 
 fuzz: ## look for texts that break a parser, a minute for each (SECONDS=60)
 	scripts/fuzz.sh $(or $(SECONDS),60)

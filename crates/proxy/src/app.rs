@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +26,6 @@ use crate::cause::chain;
 use crate::config::{Config, Loaded};
 use crate::plan::{Router, Snapshot};
 use crate::server::listener::Listener;
-use crate::telemetry::LabelTable;
 use crate::worker::{self, ASKS, Published, Serving, Shared};
 
 /// Why waypost does not run.
@@ -114,15 +112,8 @@ impl App {
         let snapshot = Arc::new(snapshot(1, &config, &namers, &health));
         let servers = listen(&snapshot, &[], workers)?;
         let watched = Watched::new(&config);
-        let shared = Arc::new(Shared {
-            generation,
-            health,
-            permits: Default::default(),
-            budgets: Default::default(),
-            labels: Arc::new(LabelTable::default()),
-            workers,
-            published: ArcSwap::from_pointee(Published { snapshot, servers, draining: false }),
-        });
+        let published = Published { snapshot, servers, draining: false };
+        let shared = Arc::new(Shared::new(generation, health, workers, published));
         let (asks, ended) = start_workers(&shared).map_err(RunError::System)?;
         let (reload, reloads) = mpsc::channel(RELOADS);
         let admin_addr = admin.local_addr().map_err(RunError::System)?;

@@ -49,6 +49,22 @@ pub struct Shared {
     pub published: ArcSwap<Published>,
 }
 
+impl Shared {
+    /// For so many workers, with nothing counted yet.
+    #[must_use]
+    pub fn new(generation: Arc<Generation>, health: Arc<HealthRegistry>, workers: usize, published: Published) -> Self {
+        Self {
+            generation,
+            health,
+            permits: AllPermits::default(),
+            budgets: Budgets::default(),
+            labels: Arc::new(LabelTable::default()),
+            workers,
+            published: ArcSwap::from_pointee(published),
+        }
+    }
+}
+
 /// All that control tells workers, replaced whole.
 #[derive(Debug)]
 pub struct Published {
@@ -115,7 +131,16 @@ pub fn run(index: usize, shared: Arc<Shared>, asks: mpsc::Receiver<Ask>) -> std:
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
-        let worker = Rc::new(Worker {
+        Worker::new(index, shared).run(asks).await;
+    });
+    Ok(())
+}
+
+impl Worker {
+    /// One that serves nothing until it is told what.
+    #[must_use]
+    pub fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
+        Rc::new(Self {
             index,
             metrics: WorkerMetrics::new(Arc::clone(&shared.labels)),
             shared,
@@ -127,13 +152,9 @@ pub fn run(index: usize, shared: Arc<Shared>, asks: mpsc::Receiver<Ask>) -> std:
             routers: RefCell::default(),
             ports: RefCell::default(),
             applied: RefCell::default(),
-        });
-        worker.run(asks).await;
-    });
-    Ok(())
-}
+        })
+    }
 
-impl Worker {
     async fn run(self: &Rc<Self>, mut asks: mpsc::Receiver<Ask>) {
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         loop {

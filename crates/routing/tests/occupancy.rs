@@ -60,7 +60,16 @@ impl Lab {
         let winners = tree.winner();
         let shown = winners.leaves().iter().filter_map(|winner| match &winner.node.node {
             DelegateNode::Leaf(bound) => Some(format!(" {} {}", bound.id, winner.share)),
-            _ => None,
+            DelegateNode::Neg
+            | DelegateNode::Fail
+            | DelegateNode::Empty
+            | DelegateNode::Pending
+            | DelegateNode::Exception(_)
+            | DelegateNode::Vacant(_)
+            | DelegateNode::Delegate(_)
+            | DelegateNode::Alt(_)
+            | DelegateNode::Union(_)
+            | DelegateNode::Transformation { .. } => None,
         });
         assert_eq!(
             found.split_once(' ').map_or("", |(_, leaves)| leaves),

@@ -48,10 +48,10 @@ impl RouteCache {
     /// The route kept under `key`, whether or not it still holds.
     pub fn get(&mut self, rules: Rules, key: &[u8]) -> Option<&Rc<Route>> {
         match rules {
-            Rules::Brought => self.overridden.routes.get(key),
-            Rules::Own => match self.bound.routes.get(key) {
+            Rules::Brought => self.overridden.get(key),
+            Rules::Own => match self.bound.get(key) {
                 Some(route) => Some(route),
-                None => self.unbound.routes.get(key),
+                None => self.unbound.get(key),
             },
         }
     }
@@ -85,6 +85,13 @@ impl Table {
         let mut routes = LruCache::with_hasher(bound.get(), foldhash::quality::RandomState::default());
         routes.set_capacity(bound.get());
         Self { routes, metrics }
+    }
+
+    /// What was used longest ago matters when something has to go. As long as there is room enough, a look changes no
+    /// order: that would be half of what it costs.
+    fn get(&mut self, key: &[u8]) -> Option<&Rc<Route>> {
+        let roomy = self.routes.len() < self.routes.capacity() / 4 * 3;
+        if roomy { self.routes.peek(key) } else { self.routes.get(key) }
     }
 
     fn put(&mut self, key: &[u8], route: &Rc<Route>) {

@@ -699,7 +699,7 @@ transformers = [
   { kind = "port", port = 0 },
   { kind = "const", path = "/svc/users" },
   { kind = "subnet", network = "10.1.2.0" },
-  { kind = "specific_host", host = "localhost", prefix = "/%/near" },
+  { kind = "specific_host", host = "10.0.0.1", prefix = "/%/near" },
   { kind = "io.l5d.k8s.daemonset", namespace = "l5d" },
 ]
 [[routers.servers]]
@@ -744,19 +744,11 @@ port = 4140
       |
       = help: such as "10.1.2.0/24"
 
-    error[bad-ip]: `localhost` is no IP address
-     --> waypost.toml:9:36
-      |
-    9 |   { kind = "specific_host", host = "localhost", prefix = "/%/near" },
-      |                                    ^^^^^^^^^^^
-      |
-      = help: write "127.0.0.1"
-
     error[bad-value]: `/%/near` is no prefix of a transformer
-     --> waypost.toml:9:58
+     --> waypost.toml:9:57
       |
-    9 |   { kind = "specific_host", host = "localhost", prefix = "/%/near" },
-      |                                                          ^^^^^^^^^
+    9 |   { kind = "specific_host", host = "10.0.0.1", prefix = "/%/near" },
+      |                                                         ^^^^^^^^^
       |
       = help: such as "near"; bound paths then begin with `/%/near`
 
