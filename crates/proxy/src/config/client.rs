@@ -148,7 +148,9 @@ impl ClientPolicies {
         let around = Around { prefix: &everywhere, bounds, materials };
         let mut entries = vec![Entry::read(section, around, reader)];
         for mut section in configs {
-            let prefix = section.require("prefix", reader).and_then(|item| bounds.pattern_of(&item, reader));
+            let so_that = if section.has("tls") { ": its `tls` protects nothing" } else { "" };
+            let prefix = section.require("prefix", reader);
+            let prefix = prefix.and_then(|item| bounds.pattern_of(&item, so_that, reader));
             let prefix = prefix.unwrap_or_default();
             overridden.add(&prefix, section.keys());
             let around = Around { prefix: &prefix, bounds, materials };

@@ -173,6 +173,11 @@ impl<'d> Section<'d> {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
+    /// Whether there is such a key; it stays unknown until it is taken.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.is_some_and(|entries| entries.contains_key(key))
+    }
+
     /// The keys that there are, with their places.
     pub(super) fn keys(&self) -> Vec<(&'d str, Span)> {
         let keys = self.entries.iter().flat_map(|entries| entries.keys());

@@ -111,7 +111,8 @@ fn names(item: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Optio
 
 fn name(entry: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Option<(Pattern, Template)> {
     let mut section = entry.section(reader)?;
-    let prefix = section.require("prefix", reader).and_then(|item| bounds.pattern_of(&item, reader));
+    let prefix = section.require("prefix", reader);
+    let prefix = prefix.and_then(|item| bounds.pattern_of(&item, ": its name is never asked for", reader));
     let common_name = section.require("common_name", reader);
     section.finish(reader);
     let prefix = prefix?;

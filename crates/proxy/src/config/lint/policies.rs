@@ -24,8 +24,13 @@ impl<'a> Bounds<'a> {
         Self { served, asked: known.asked(overrides), lead }
     }
 
-    /// The pattern at `item`, over bound paths; a warning where none can match it.
-    pub(in crate::config) fn pattern_of(&self, item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Pattern> {
+    /// The pattern at `item`, over bound paths; a warning where none can match it, with what that means for the entry.
+    pub(in crate::config) fn pattern_of(
+        &self,
+        item: &Item<'_>,
+        so_that: &str,
+        reader: &mut Reader<'_>,
+    ) -> Option<Pattern> {
         let (pattern, text) = item.pattern(reader)?;
         let parts = Parts::of(&pattern);
         let hint = match self.lead.rest(&pattern, &parts) {
@@ -37,7 +42,8 @@ impl<'a> Bounds<'a> {
             Rest::Pattern(rest) => self.why_not(&rest, &Parts::of(&rest)),
         };
         if let Some(hint) = hint {
-            reader.warning(Lint::MatchesNothing, item.value, format!("no bound path can match `{text}`"), hint);
+            let message = format!("no bound path can match `{text}`{so_that}");
+            reader.warning(Lint::MatchesNothing, item.value, message, hint);
         }
         Some(pattern)
     }
