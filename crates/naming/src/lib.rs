@@ -23,8 +23,8 @@ mod work;
 pub use builtin::{BadPort, Builtin, builtin};
 pub use compiled::{CompiledDtab, Layered, Table};
 pub use delegate::{
-    Answer, Bound, DelegateError, DelegateNode, DelegateTree, MAX_DEPTH, MAX_LOOKUPS, Namer, NamerError, Resolved,
-    Target, TreePath, Winner, Winners, bind, delegate,
+    Answer, Bound, DelegateError, DelegateNode, DelegateTree, MAX_DEPTH, MAX_LOOKUPS, MAX_NESTED, Namer, NamerError,
+    Resolved, Target, TreePath, Winner, Winners, bind, delegate,
 };
 pub use diagnostic::{Finding, Severity, Source};
 pub use dtab::{Dentry, Dtab, Element, Lookup, Matches, Prefix};

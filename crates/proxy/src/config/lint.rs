@@ -13,6 +13,8 @@ mod loops;
 mod order;
 mod pattern;
 mod policies;
+#[cfg(test)]
+mod properties;
 mod reach;
 mod rules;
 mod served;

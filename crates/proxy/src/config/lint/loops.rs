@@ -1,14 +1,14 @@
 //! Rules that lead back to themselves, found by following one path for each way in which a rule is come to.
 //!
 //! A path that comes again on its own way is a circle whatever the namers know: what led there leads there again. Where
-//! the path grows each time (`/svc => /svc/x`), it is one only if no namer could have ended it before.
+//! the path grows each time (`/svc => /svc/x`), it is one only if no namer could end it.
 
 use std::collections::{BTreeSet, HashMap};
 
-use waypost_naming::{MAX_DEPTH, NameTree, Path, Prefix, Segment};
+use waypost_naming::{MAX_DEPTH, MAX_NESTED, NameTree, Path, Segment};
 
 use super::Lint;
-use super::reach::{Example, Reach, any_name};
+use super::reach::{Reach, any_name};
 use super::rules::{Doubt, Facts};
 use super::served::Sure;
 use super::shape::{Part, Shape, Tail};
@@ -19,26 +19,35 @@ use super::table::{Exhausted, Work};
 pub(super) struct Loops {
     pub(super) doubts: Vec<Doubt>,
     pub(super) rules: BTreeSet<usize>,
+    /// A path on each circle.
+    #[cfg(test)]
+    pub(super) starts: Vec<Path>,
 }
 
 pub(super) fn find(facts: &Facts<'_>, reach: Option<&Reach>, work: &mut Work) -> Loops {
     let name = any_name(facts.table);
     let examples = match reach {
-        Some(reach) => reach.examples().to_vec(),
-        None => {
-            let path = |prefix: &Prefix| Shape::of_prefix(prefix).example(prefix, &name);
-            let example = |prefix| Example { path: path(prefix), certain: true };
-            facts.table.rules().map(|(_, dentry)| example(&dentry.prefix)).collect()
-        }
+        Some(reach) => reach.examples().clone(),
+        None => facts
+            .table
+            .rules()
+            .map(|(_, dentry)| Shape::of_prefix(&dentry.prefix).example(&dentry.prefix, &name))
+            .collect(),
     };
     let mut walk = Walk::new(facts, work, name);
-    for Example { path, certain } in examples {
-        if walk.cycles.len() == MOST_CYCLES || walk.path(&path, Way { certain, look_ups: 0, nested: 0 }).is_err() {
+    for path in examples {
+        let start = Way { certain: true, look_ups: 0, nested: 0 };
+        if walk.cycles.len() == MOST_CYCLES || walk.path(&path, start).is_err() {
             break;
         }
     }
     let doubts = walk.cycles.iter().filter_map(|cycle| cycle.doubt(facts)).collect();
-    Loops { doubts, rules: walk.looping }
+    Loops {
+        doubts,
+        rules: walk.looping,
+        #[cfg(test)]
+        starts: walk.cycles.iter().filter_map(|cycle| Some(cycle.links.first()?.from.clone())).collect(),
+    }
 }
 
 /// What a path comes to, as far as it is known.
@@ -56,16 +65,21 @@ enum Outcome {
 /// How a path is come to.
 #[derive(Clone, Copy, Debug)]
 struct Way {
-    /// Whatever namers answer.
+    /// From where it began, whatever namers answer.
     certain: bool,
     look_ups: usize,
-    /// Trees and look-ups within one another.
+    /// Trees within one another.
     nested: usize,
 }
 
 impl Way {
     const fn deeper(self) -> Self {
         Self { nested: self.nested + 1, ..self }
+    }
+
+    /// Whether delegation gives up here.
+    const fn is_too_long(self) -> bool {
+        self.look_ups > MAX_DEPTH || self.nested > MAX_NESTED
     }
 
     /// Where a namer decides whether the way is taken.
@@ -138,16 +152,16 @@ impl<'a, 'w> Walk<'a, 'w> {
         if let Some(known) = certain.or_else(|| self.known.get(&(path.clone(), false)).filter(|_| !way.certain)) {
             return Ok(*known);
         }
-        if way.certain && way.look_ups > MAX_DEPTH {
-            let Some(links) = repeated(&self.chain) else { return Ok(Outcome::Open) };
+        if way.is_too_long() {
+            let Some(links) = repeated(&self.chain).filter(|_| way.certain) else { return Ok(Outcome::Open) };
             self.report(links, true);
             return Ok(Outcome::Endless);
         }
-        if way.nested > DEEPEST || (!way.certain && (path.len() > self.longest || way.look_ups > FAR)) {
+        if !way.certain && (path.len() > self.longest || way.look_ups > FAR) {
             return Ok(Outcome::Open);
         }
         self.open.insert(path.clone(), self.chain.len());
-        let outcome = self.look_up(path, Way { look_ups: way.look_ups + 1, ..way.deeper() })?;
+        let outcome = self.look_up(path, Way { look_ups: way.look_ups + 1, ..way })?;
         self.open.remove(path);
         self.known.insert((path.clone(), way.certain), outcome);
         Ok(outcome)
@@ -353,8 +367,6 @@ const MOST_SHOWN: usize = 6;
 const MOST_CYCLES: usize = 100;
 /// Steps that may lead aside at the end of a way that goes round.
 const MOST_ASIDE: usize = 8;
-/// Nesting at which a way is in doubt.
-const DEEPEST: usize = 300;
 /// Look-ups after which a way that need not be taken is not followed.
 const FAR: usize = 32;
 /// Segments by which a path may outgrow all prefixes on such a way.

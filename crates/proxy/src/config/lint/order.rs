@@ -1,6 +1,6 @@
 //! Rules and the later ones that are tried before them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use waypost_naming::{Dentry, Element, NameTree, Path};
 
@@ -11,10 +11,12 @@ use super::table::{Exhausted, Work};
 use super::verdict::Judge;
 
 /// Rules that are never tried or never decide, and general ones that are tried before special ones.
-pub(super) fn find(facts: &Facts<'_>, work: &mut Work) -> Result<Vec<Doubt>, Exhausted> {
+///
+/// `looping`: rules that go round in circles; what is behind them is told once they don't.
+pub(super) fn find(facts: &Facts<'_>, looping: &BTreeSet<usize>, work: &mut Work) -> Result<Vec<Doubt>, Exhausted> {
     let mut doubts = negative(facts);
-    let mut judge = Judge::new(facts.table, facts.served, work);
-    for (rule, dentry) in facts.table.rules() {
+    let mut judge = Judge::new(facts.table, facts.served, looping, work);
+    for (rule, dentry) in facts.table.rules().filter(|(rule, _)| !looping.contains(rule)) {
         Alternatives { facts, judge: &mut judge, rule, leaf: 0, doubts: &mut doubts }.look_at(&dentry.tree)?;
     }
     let shadows = shadows(facts, &mut judge)?;

@@ -1,6 +1,6 @@
 //! Where requests may get to: which rules they may meet, and which paths they may ask the namers for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use waypost_naming::{Dentry, NameTree, Path, Segment};
 
@@ -18,15 +18,7 @@ pub(super) struct Reach {
     /// Where each rule's leaves lead to: rule, leaf, shape.
     edges: Vec<Edge>,
     /// One path for each way in which a rule is come to.
-    examples: Vec<Example>,
-}
-
-/// A path that comes to a rule.
-#[derive(Clone, Debug)]
-pub(super) struct Example {
-    pub(super) path: Path,
-    /// Such a path comes there whatever the namers know.
-    pub(super) certain: bool,
+    examples: BTreeSet<Path>,
 }
 
 /// Who comes to a rule.
@@ -45,8 +37,6 @@ struct Come {
     goes: bool,
     /// Namers are asked, by requests, and may have an answer.
     asked: bool,
-    /// Some of its paths are come to whatever the namers know.
-    certain: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,28 +52,25 @@ impl Reach {
         let mut walk = Walk::new(table, served, work);
         walk.come = Met::Requests;
         for shape in logical {
-            walk.intern(shape.clone(), true);
+            walk.intern(shape.clone());
         }
         walk.follow()?;
         walk.come = Met::Rules;
         for (rule, dentry) in table.rules() {
             if walk.reach.met(rule) < Met::Requests {
                 let shape = Shape::of_prefix(&dentry.prefix);
-                walk.apply(rule, dentry, &shape, true)?;
+                walk.apply(rule, dentry, &shape)?;
             }
         }
         walk.follow()?;
-        let mut examples: Vec<Example> =
-            walk.known.into_iter().map(|(path, certain)| Example { path, certain }).collect();
-        examples.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        Ok(Self { examples, ..walk.reach })
+        Ok(walk.reach)
     }
 
     pub(super) fn met(&self, rule: usize) -> Met {
         self.met.get(rule).copied().unwrap_or(Met::Requests)
     }
 
-    pub(super) fn examples(&self) -> &[Example] {
+    pub(super) const fn examples(&self) -> &BTreeSet<Path> {
         &self.examples
     }
 
@@ -120,33 +107,27 @@ struct Walk<'a, 'w> {
     come: Met,
     /// Stands for any name in an example.
     name: Segment,
-    /// The examples, and which of them are certain.
-    known: HashMap<Path, bool>,
     /// Parts of a shape; what is longer goes on somehow.
     longest: usize,
 }
 
 impl<'a, 'w> Walk<'a, 'w> {
     fn new(table: &'a Table, served: &'a Served, work: &'w mut Work) -> Self {
-        let reach =
-            Reach { met: vec![Met::Nobody; table.len()], shapes: Vec::new(), edges: Vec::new(), examples: Vec::new() };
+        let met = vec![Met::Nobody; table.len()];
+        let reach = Reach { met, shapes: Vec::new(), edges: Vec::new(), examples: BTreeSet::new() };
         let longest = table.longest_of_interest(served);
-        let (ids, queue, known) = (HashMap::new(), Vec::new(), HashMap::new());
-        Self { table, served, work, reach, ids, queue, come: Met::Requests, name: any_name(table), known, longest }
+        let (ids, queue) = (HashMap::new(), Vec::new());
+        Self { table, served, work, reach, ids, queue, come: Met::Requests, name: any_name(table), longest }
     }
 
-    fn intern(&mut self, shape: Shape, certain: bool) -> usize {
+    fn intern(&mut self, shape: Shape) -> usize {
         let shape = shape.cut(self.longest);
-        if let Some(id) = self.ids.get(&shape).copied() {
-            if let Some(come) = self.reach.shapes.get_mut(id).filter(|come| certain && !come.certain) {
-                come.certain = true;
-                self.queue.push(id);
-            }
-            return id;
+        if let Some(id) = self.ids.get(&shape) {
+            return *id;
         }
         let id = self.reach.shapes.len();
         self.ids.insert(shape.clone(), id);
-        self.reach.shapes.push(Come { shape, goes: false, asked: false, certain });
+        self.reach.shapes.push(Come { shape, goes: false, asked: false });
         self.queue.push(id);
         id
     }
@@ -160,7 +141,7 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     fn look_up(&mut self, id: usize) -> Result<(), Exhausted> {
         let Some(come) = self.reach.shapes.get(id) else { return Ok(()) };
-        let (shape, certain) = (come.shape.clone(), come.certain);
+        let shape = come.shape.clone();
         let table = self.table;
         let hits = table.meeting(&shape, self.work)?;
         let mut shadowed = false;
@@ -170,7 +151,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             if let Some(met) = self.reach.met.get_mut(hit.rule) {
                 *met = self.come.max(*met);
             }
-            self.apply(hit.rule, dentry, &shape, certain)?;
+            self.apply(hit.rule, dentry, &shape)?;
         }
         let mut asked = false;
         if !shadowed {
@@ -178,7 +159,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             asked = said.may;
             for next in said.next {
                 self.work.step()?;
-                self.intern(next, false);
+                self.intern(next);
             }
         }
         if let Some(come) = self.reach.shapes.get_mut(id) {
@@ -188,40 +169,17 @@ impl<'a, 'w> Walk<'a, 'w> {
         Ok(())
     }
 
-    /// Follows the paths of `shape` that `rule` matches; `certain`: they are come to whatever the namers know.
-    fn apply(&mut self, rule: usize, dentry: &Dentry, shape: &Shape, certain: bool) -> Result<(), Exhausted> {
-        let path = shape.example(&dentry.prefix, &self.name);
+    /// Follows the paths of `shape` that `rule` matches.
+    fn apply(&mut self, rule: usize, dentry: &Dentry, shape: &Shape) -> Result<(), Exhausted> {
+        self.reach.examples.insert(shape.example(&dentry.prefix, &self.name));
         let table = self.table;
-        let first = table.first(&path, self.work)?;
-        if let Some(known) = self.known.insert(path.clone(), certain) {
-            self.known.entry(path).and_modify(|certain| *certain |= known);
-        }
         let rest = shape.drop(dentry.prefix.len());
-        let sure = sure_leaves(&dentry.tree);
-        for ((leaf, path), sure) in table.leaves(rule).iter().enumerate().zip(sure) {
+        for (leaf, path) in table.leaves(rule).iter().enumerate() {
             self.work.step()?;
-            let shape = self.intern(rest.behind(path), certain && sure && first == Some(rule));
+            let shape = self.intern(rest.behind(path));
             self.reach.edges.push(Edge { rule, leaf, shape });
         }
         Ok(())
-    }
-}
-
-/// Of each leaf of `tree`, left to right, whether it is tried whatever the others come to.
-fn sure_leaves(tree: &NameTree<Path>) -> Vec<bool> {
-    match tree {
-        NameTree::Leaf(_) => vec![true],
-        NameTree::Neg | NameTree::Fail | NameTree::Empty => Vec::new(),
-        NameTree::Union(members) => members.iter().flat_map(|member| sure_leaves(&member.tree)).collect(),
-        NameTree::Alt(trees) => {
-            let mut sure = true;
-            let mut leaves = Vec::new();
-            for tree in trees {
-                leaves.extend(sure_leaves(tree).into_iter().map(|leaf| leaf && sure));
-                sure &= *tree == NameTree::Neg;
-            }
-            leaves
-        }
     }
 }
 

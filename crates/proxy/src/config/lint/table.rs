@@ -176,22 +176,6 @@ impl Table {
         Ok(hits)
     }
 
-    /// The rule that is tried first for `path`.
-    pub(super) fn first(&self, path: &Path, work: &mut Work) -> Result<Option<usize>, Exhausted> {
-        let mut first = None;
-        let mut open = vec![(ROOT, 0)];
-        while let Some((at, depth)) = open.pop() {
-            work.step()?;
-            let Some(node) = self.nodes.get(at) else { continue };
-            first = first.max(node.rules.last().copied());
-            if let Some(segment) = path.segments().get(depth) {
-                let same = node.labels.get(segment).copied();
-                open.extend(same.into_iter().chain(node.any).map(|child| (child, depth + 1)));
-            }
-        }
-        Ok(first)
-    }
-
     /// The rules after `rule` whose prefix matches all that `rule`'s does, the last one first, so many of them at most.
     pub(super) fn covering(&self, rule: usize, most: usize, work: &mut Work) -> Result<Vec<usize>, Exhausted> {
         let mut later = Vec::new();
@@ -289,10 +273,6 @@ mod tests {
             let hits = table.meeting(&shape(text), &mut work()).unwrap();
             let hits: Vec<_> = hits.iter().map(|hit| (hit.rule, hit.surely)).collect();
             assert_eq!(hits, expected, "{text}");
-            if let Some(path) = shape(text).only() {
-                let first = table.first(&path, &mut work()).unwrap();
-                assert_eq!(first, expected.first().map(|(rule, _)| *rule), "{text}");
-            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What delegation comes to for a set of paths, as far as it is sure whatever the namers know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use waypost_naming::{NameTree, Path, Prefix};
 
@@ -21,6 +21,8 @@ pub(super) struct Verdict {
 pub(super) struct Judge<'a, 'w> {
     table: &'a Table,
     served: &'a Served,
+    /// Rules that go round in circles, where delegation stops somewhere on the way.
+    looping: &'a BTreeSet<usize>,
     work: &'w mut Work,
     /// `None` while it is being judged.
     known: HashMap<Shape, Option<Verdict>>,
@@ -29,9 +31,9 @@ pub(super) struct Judge<'a, 'w> {
 }
 
 impl<'a, 'w> Judge<'a, 'w> {
-    pub(super) fn new(table: &'a Table, served: &'a Served, work: &'w mut Work) -> Self {
+    pub(super) fn new(table: &'a Table, served: &'a Served, looping: &'a BTreeSet<usize>, work: &'w mut Work) -> Self {
         let longest = table.longest_of_interest(served);
-        Self { table, served, work, known: HashMap::new(), longest }
+        Self { table, served, looping, work, known: HashMap::new(), longest }
     }
 
     pub(super) const fn work(&mut self) -> &mut Work {
@@ -41,7 +43,9 @@ impl<'a, 'w> Judge<'a, 'w> {
     /// What `rule` makes of all paths that `prefix` matches, all of which it matches too.
     pub(super) fn rule(&mut self, rule: usize, prefix: &Prefix) -> Result<Verdict, Exhausted> {
         let table = self.table;
-        let Some(dentry) = table.rule(rule) else { return Ok(Verdict::DOUBT) };
+        let Some(dentry) = table.rule(rule).filter(|_| !self.looping.contains(&rule)) else {
+            return Ok(Verdict::DOUBT);
+        };
         let rest = Shape::of_prefix(prefix).drop(dentry.prefix.len());
         self.tree(&dentry.tree, &rest, 0)
     }
@@ -73,7 +77,11 @@ impl<'a, 'w> Judge<'a, 'w> {
         let (mut silent, mut alone, mut sure) = (true, true, 0);
         for hit in &hits {
             let Some(dentry) = table.rule(hit.rule) else { continue };
-            let verdict = self.tree(&dentry.tree, &shape.drop(dentry.prefix.len()), depth + 1)?;
+            let verdict = if self.looping.contains(&hit.rule) {
+                Verdict::DOUBT
+            } else {
+                self.tree(&dentry.tree, &shape.drop(dentry.prefix.len()), depth + 1)?
+            };
             verdicts.push(if hit.surely { verdict } else { Verdict { sure: Sure::No, ..verdict } });
             silent &= dentry.tree == NameTree::Neg || !hit.surely;
             alone &= dentry.tree == NameTree::Neg;
@@ -158,7 +166,7 @@ mod tests {
         served.add(&path("/fs"), None, &[]);
         let mut work = Work::new(10_000);
         let (rule, dentry) = table.rules().last().unwrap();
-        let verdict = Judge::new(&table, &served, &mut work).rule(rule, &dentry.prefix).unwrap();
+        let verdict = Judge::new(&table, &served, &BTreeSet::new(), &mut work).rule(rule, &dentry.prefix).unwrap();
         (verdict.sure, verdict.may)
     }
 
