@@ -198,9 +198,8 @@ pub fn explain(router: &Router, request: &Parts) -> Explanation {
     explanation.notes.extend(notes::about_servers(&router.config, &context));
     let own_rules = router.dtab.snapshot();
     explanation.dtab = rules::rules(&own_rules);
-    let identifiers = &router.config.identifiers;
-    explanation.passed_over = identity::passed(identifiers, &parts);
-    let logical = match identity::identify(identifiers, &parts) {
+    explanation.passed_over = identity::passed(&router.config, &parts);
+    let logical = match identity::identify(&router.config, explanation.passed_over.len(), &parts) {
         Ok((logical, shown)) => {
             explanation.identified = Some(shown);
             logical

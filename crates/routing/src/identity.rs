@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use waypost_naming::{Captures, Path, Pattern, Template};
+use waypost_naming::{Captures, Path, Pattern, Place, Template};
 
 /// A name that a certificate can prove, of the type in which it must stand there (RFC 9525).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -198,8 +198,8 @@ pub enum TlsRule {
     },
     /// The name is the first one whose prefix matches the bound path.
     BoundPath {
-        /// Prefix and name, in the order of the file.
-        names: Vec<(Pattern, Template)>,
+        /// In the order of the file.
+        names: Vec<NameRule>,
         /// What to do where none matches.
         unmatched: Unmatched,
         /// Trust and the rest.
@@ -212,6 +212,17 @@ pub enum TlsRule {
         /// Protocols and the rest; its trust is not used.
         settings: Arc<TlsSettings>,
     },
+}
+
+/// One of the names of [`TlsRule::BoundPath`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct NameRule {
+    /// The bound paths that have this name.
+    pub prefix: Pattern,
+    /// May use the captures of the prefix.
+    pub common_name: Template,
+    /// Where it was written.
+    pub from: Place,
 }
 
 /// What becomes of a bound path that no name is given for.
@@ -301,7 +312,7 @@ impl TlsRule {
                 Ok(ClientTls::Verify { kind: "static", name, settings: Arc::clone(settings) })
             }
             Self::BoundPath { names, unmatched, settings } => {
-                let found = names.iter().find_map(|(prefix, name)| Some((prefix.matches(bound)?, name)));
+                let found = names.iter().find_map(|name| Some((name.prefix.matches(bound)?, &name.common_name)));
                 match (found, unmatched) {
                     (Some((captures, name)), _) => {
                         let name = peer(bound, name, &captures)?;
@@ -310,7 +321,7 @@ impl TlsRule {
                     (None, Unmatched::ClearText) => Ok(ClientTls::Clear),
                     (None, Unmatched::Refuse) => Err(NoIdentity::Unmatched {
                         bound: bound.clone(),
-                        tried: names.iter().map(|(prefix, _)| prefix.to_string()).collect(),
+                        tried: names.iter().map(|name| name.prefix.to_string()).collect(),
                     }),
                 }
             }
@@ -323,6 +334,13 @@ impl TlsRule {
                 Ok(ClientTls::Encrypt { sni, settings: Arc::clone(settings) })
             }
         }
+    }
+
+    /// Where the name for `bound` was written; `None` where it has none of its own.
+    #[must_use]
+    pub fn name_from(&self, bound: &Path) -> Option<&Place> {
+        let Self::BoundPath { names, .. } = self else { return None };
+        names.iter().find(|name| name.prefix.matches(bound).is_some()).map(|name| &name.from)
     }
 }
 

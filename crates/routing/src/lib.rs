@@ -41,7 +41,7 @@ pub use self::dtab_cell::DtabCell;
 pub use self::generation::Generation;
 pub use self::health::HealthRegistry;
 pub use self::identity::{
-    BadPeerName, ClientTls, NoIdentity, PeerName, PeerNameError, TlsRule, TlsSettings, TlsVersion, Unmatched,
+    BadPeerName, ClientTls, NameRule, NoIdentity, PeerName, PeerNameError, TlsRule, TlsSettings, TlsVersion, Unmatched,
 };
 #[doc(hidden)]
 pub use self::namer::endpoints_in;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::Value;
-use waypost_naming::{Path, Pattern, Template};
+use waypost_naming::{Path, Pattern, Place, Template};
 use waypost_routing::{AccrualPolicy, BalancerKind, ClientTls, NoIdentity, TlsRule};
 
 use super::kinds::{Chosen, Kind, Kinds};
@@ -27,6 +27,8 @@ pub struct ClientPolicy {
     pub protocol: Set<Protocol>,
     /// How connections are protected; an error where the policy has no name for this bound path.
     pub tls: Set<Result<ClientTls, NoIdentity>>,
+    /// The entry of `names` that the TLS name is from, where it is from one.
+    pub name_from: Option<Place>,
     /// How an endpoint is picked.
     pub balancer: Set<BalancerKind>,
     /// When an endpoint is left out, and for how long.
@@ -72,6 +74,7 @@ impl Default for ClientPolicy {
             attempt_timeout: Set::default_of(None),
             protocol: Set::default_of(Protocol::Auto),
             tls: Set::default_of(Ok(ClientTls::Clear)),
+            name_from: None,
             balancer: Set::default_of(BalancerKind::Ewma),
             accrual: Set::default_of(defaults::ACCRUAL),
             pool: Set::default_of(Pool::default()),
@@ -175,6 +178,7 @@ impl ClientPolicies {
             entry.max_concurrent_streams.iter().for_each(|value| policy.max_concurrent_streams.clone_from(value));
             entry.strip_context.iter().for_each(|value| policy.strip_context.clone_from(value));
             if let Some(rule) = &entry.tls {
+                policy.name_from = rule.value.name_from(bound).cloned();
                 policy.tls = Set { value: rule.value.client_tls(bound, &captures), from: rule.from.clone() };
             }
             if let Some(host) = &entry.host {

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 use http::header::HOST;
-use waypost_naming::{Identifier, Path};
+use waypost_naming::{Identifier, Path, Place};
 
 use super::defaults;
 use super::kinds::{Chosen, Kind, Kinds};
@@ -18,9 +18,9 @@ enum Is {
     Static,
 }
 
-/// The identifiers at `item`; the default one if there is none.
-pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> Vec<Identifier> {
-    let Some(item) = item else { return default() };
+/// The identifiers at `item`, each with its place; the default one if there is none.
+pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> Vec<(Identifier, Place)> {
+    let Some(item) = item else { return vec![(Identifier::HeaderToken { header: HOST }, Place::Default)] };
     let items = if item.is_list() { item.list(reader).unwrap_or_default() } else { vec![item.clone()] };
     if items.is_empty() {
         reader.error_hint(
@@ -30,7 +30,7 @@ pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> Vec<Iden
             "leave the key out for the default",
         );
     }
-    items.iter().filter_map(|item| one(item, reader)).collect()
+    items.iter().filter_map(|item| Some((one(item, reader)?, reader.place(item.value.start)))).collect()
 }
 
 fn one(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Identifier> {
@@ -65,10 +65,6 @@ fn one(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Identifier> {
     };
     section.finish(reader);
     identifier
-}
-
-fn default() -> Vec<Identifier> {
-    vec![Identifier::HeaderToken { header: HOST }]
 }
 
 const KINDS: Kinds<Is> = Kinds {

@@ -229,7 +229,7 @@ pub(super) fn tls(rule: &TlsRule) -> Value {
         TlsRule::BoundPath { names, unmatched, settings } => {
             let names: Vec<Value> = names
                 .iter()
-                .map(|(prefix, name)| json!({ "prefix": prefix.to_string(), "common_name": name.to_string() }))
+                .map(|name| json!({ "prefix": name.prefix.to_string(), "common_name": name.common_name.to_string() }))
                 .collect();
             let strict = match unmatched {
                 Unmatched::Refuse => true,

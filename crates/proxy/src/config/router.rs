@@ -28,6 +28,8 @@ pub struct RouterConfig {
     pub label: Arc<str>,
     /// How a request gets its logical path. Default: `header.token` under `/svc`.
     pub identifiers: Identifiers,
+    /// Where each of them stands.
+    pub identifiers_from: Vec<Place>,
     /// The rules, from `dtab` or from the content of `dtab_file`. Default: none.
     pub dtab: Dtab,
     /// The file that `dtab` was read from, to be watched.
@@ -141,7 +143,8 @@ impl RouterConfig {
             Some(item) => item.name_path(reader),
             None => Path::parse(defaults::DST_PREFIX).ok(),
         };
-        let list = identifier::read(section.take("identifier").as_ref(), reader);
+        let (list, identifiers_from) =
+            identifier::read(section.take("identifier").as_ref(), reader).into_iter().unzip();
         let rules = rules(&mut section, reader);
         let transformers = transformer::read(section.take("transformers").as_ref(), reader);
         let fallback = section
@@ -166,6 +169,7 @@ impl RouterConfig {
         let router = Self {
             label: label?.into(),
             identifiers,
+            identifiers_from,
             dtab: rules.dtab,
             dtab_file: rules.file,
             transformers: transformers?,

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use waypost_naming::{Finding, Pattern, Severity, Span, Template};
-use waypost_routing::{TlsRule, TlsSettings, TlsVersion, Unmatched};
+use waypost_naming::{Finding, Pattern, Severity, Span};
+use waypost_routing::{NameRule, TlsRule, TlsSettings, TlsVersion, Unmatched};
 
 use super::kinds::{Chosen, Kind, Kinds};
 use super::lint::{self, Bounds, Lint};
@@ -94,7 +94,7 @@ fn bound_path(section: &mut Section<'_>, around: &mut Around<'_>, reader: &mut R
     names.zip(settings).map(|(names, settings)| TlsRule::BoundPath { names, unmatched, settings })
 }
 
-fn names(item: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Option<Vec<(Pattern, Template)>> {
+fn names(item: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Option<Vec<NameRule>> {
     let entries = item.list(reader)?;
     if entries.is_empty() {
         let hint = "write { prefix = \"/#/fs/{service}\", common_name = \"{service}.example.com\" }";
@@ -102,14 +102,13 @@ fn names(item: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Optio
         return None;
     }
     let names = entries.iter().map(|entry| name(entry, bounds, reader)).collect::<Vec<_>>();
-    let names: Vec<(Pattern, Template)> = names.into_iter().collect::<Option<_>>()?;
-    let prefixes: Vec<_> =
-        names.iter().zip(&entries).map(|((prefix, _), entry)| (prefix.clone(), entry.value)).collect();
+    let names: Vec<NameRule> = names.into_iter().collect::<Option<_>>()?;
+    let prefixes: Vec<_> = names.iter().zip(&entries).map(|(name, entry)| (name.prefix.clone(), entry.value)).collect();
     lint::covered_names(&prefixes, reader);
     Some(names)
 }
 
-fn name(entry: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Option<(Pattern, Template)> {
+fn name(entry: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Option<NameRule> {
     let mut section = entry.section(reader)?;
     let prefix = section.require("prefix", reader);
     let prefix = prefix.and_then(|item| bounds.pattern_of(&item, ": its name is never asked for", reader));
@@ -117,7 +116,7 @@ fn name(entry: &Item<'_>, bounds: &Bounds<'_>, reader: &mut Reader<'_>) -> Optio
     section.finish(reader);
     let prefix = prefix?;
     let common_name = common_name?.peer_name(&prefix, reader)?;
-    Some((prefix, common_name))
+    Some(NameRule { prefix, common_name, from: reader.place(entry.value.start) })
 }
 
 fn no_validation(

@@ -42,8 +42,8 @@ pub(super) fn client(policy: &ClientPolicy) -> Map<String, Value> {
 #[must_use]
 pub fn tls_json(policy: &ClientPolicy) -> Value {
     let from = policy.tls.from.to_string();
-    match &policy.tls.value {
-        Ok(ClientTls::Clear) => Value::Null,
+    let mut shown = match &policy.tls.value {
+        Ok(ClientTls::Clear) => return Value::Null,
         Ok(tls @ ClientTls::Encrypt { settings, .. }) => identity(("no_validation", None), tls.sni(), settings, &from),
         Ok(tls @ ClientTls::Verify { kind, name, settings }) => {
             identity((kind, Some(&name.to_string())), tls.sni(), settings, &from)
@@ -51,7 +51,11 @@ pub fn tls_json(policy: &ClientPolicy) -> Value {
         Err(why) => json!({
             "kind": "refused", "name": null, "sni": null, "trust": [], "from": from, "error": why.to_string()
         }),
+    };
+    if let (Some(keys), Some(from)) = (shown.as_object_mut(), &policy.name_from) {
+        keys.insert("name_from".to_owned(), from.to_string().into());
     }
+    shown
 }
 
 /// `who` is the kind of the policy and the name to verify.

@@ -41,7 +41,7 @@ impl Explanation {
         match &self.identified {
             Some(identified) => {
                 let path = page.paint(Ink::Bold, &identified.path);
-                page.step("identify", &format!("{} -> {path}", identified.by));
+                page.step("identify", &format!("{} ({}) -> {path}", identified.by, identified.from));
                 if let Some(target) = &identified.target {
                     page.line(DEEPER, &format!("sent on as {target}"));
                 }
@@ -50,7 +50,7 @@ impl Explanation {
             None => page.step("check", "the request is refused before it gets a name"),
         }
         for passed in &self.passed_over {
-            page.line(DEEPER, &format!("not {}: {}", passed.by, passed.why));
+            page.line(DEEPER, &format!("not {} ({}): {}", passed.by, passed.from, passed.why));
         }
     }
 

@@ -20,6 +20,7 @@ fn a_bound_request_shows_every_step() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/users"
       },
       "dtab": [
@@ -114,7 +115,8 @@ fn a_bound_request_shows_every_step() {
               "1.2"
             ],
             "alpn": null,
-            "allow_common_name": false
+            "allow_common_name": false,
+            "name_from": "waypost.toml:42:3"
           },
           "share": 1.0
         }
@@ -207,7 +209,8 @@ fn a_bound_request_shows_every_step() {
               "1.2"
             ],
             "alpn": null,
-            "allow_common_name": false
+            "allow_common_name": false,
+            "name_from": "waypost.toml:42:3"
           },
           "tls_from": "waypost.toml:38:25"
         }
@@ -251,7 +254,7 @@ fn text_is_drawn_step_by_step() {
     insta::assert_snapshot!(lab.full_text(&said), @r##"
     GET /x   Host half   router outgoing
 
-    1. identify  header.token -> /svc/half
+    1. identify  header.token (default) -> /svc/half
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:14:1  not reached  /svc => /#/lab
           waypost.toml:15:1  decides      /svc/half => /#/lab/users & 3 * /#/lab/beta
@@ -296,7 +299,7 @@ fn text_is_drawn_step_by_step() {
           host                    none                             default
           strip_context           false                            default
           tls.kind                bound_path                       waypost.toml:38:25
-          tls.name                users.example.com                waypost.toml:38:25
+          tls.name                users.example.com                waypost.toml:42:3
           tls.trust               DIR/ca.pem                       waypost.toml:38:25
           tls.crls                none                             waypost.toml:38:25
           tls.client_auth         none                             waypost.toml:38:25
@@ -411,7 +414,7 @@ fn a_fallback_that_an_empty_set_does_not_reach_is_pointed_out() {
 fn a_host_in_the_headers_names_the_service_and_the_url_only_the_way_there() {
     let shown = Lab::new().json("http://127.0.0.1:4140/x", &["Host: Users"]);
     assert_eq!(shown["request"], json!({ "method": "GET", "authority": "Users", "target": "/x" }));
-    assert_eq!(shown["identified"], json!({ "by": "header.token", "path": "/svc/users" }));
+    assert_eq!(shown["identified"], json!({ "by": "header.token", "from": "default", "path": "/svc/users" }));
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_name_that_gave_way_says_why() {
     insta::assert_snapshot!(lab.text(&lab.explain("http://users/", &[])), @r##"
     GET /   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:7:1  decides        /svc => /#/fs/web
           waypost.toml:8:1  leads nowhere  /svc/users => /#/fs/empty
@@ -117,7 +117,7 @@ fn a_name_whose_endpoints_are_ejected_gave_way_too() {
     insta::assert_snapshot!(lab.text(&lab.explain("http://users/", &[])), @r##"
     GET /   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:7:1  decides  /svc/users => /#/fs/web | /#/fs/empty | /$/inet/127.0.0.1/9
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -142,7 +142,7 @@ fn where_nobody_is_anywhere_the_first_name_is_kept() {
     insta::assert_snapshot!(lab.text(&lab.explain("http://users/", &[])), @r##"
     GET /   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:7:1  decides  /svc/users => /#/fs/empty | /#/fs/broken
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -166,7 +166,7 @@ fn what_transformers_make_of_a_name_is_shown() {
     insta::assert_snapshot!(lab.text(&lab.explain("http://users/", &[])), @r##"
     GET /   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:7:1  decides  /svc/users => /#/fs/web | /#/fs/empty
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there

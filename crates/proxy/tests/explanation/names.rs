@@ -10,7 +10,7 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  not reached  /svc => /#/fs
           waypost.toml:17:1  decides      /svc/web => /#/lab/user | /#/k8s/web | /#/lab/users | /#/lab/beta
@@ -40,6 +40,7 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [
@@ -221,7 +222,7 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc/web => 0.9 * /#/fs/web & 0.1 * (/#/lab/users & /#/lab/gone & 0 * /#/lab/beta & !)
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -261,6 +262,7 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [
@@ -501,7 +503,7 @@ fn a_member_that_is_empty_keeps_its_share() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc/web => /#/fs/web & 3 * $ & 4 * /#/lab/nobody
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -532,6 +534,7 @@ fn a_member_that_is_empty_keeps_its_share() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [
@@ -672,7 +675,7 @@ fn an_override_stands_behind_the_rules_and_is_tried_first() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  not reached  /svc => /#/fs
           l5d-dtab           decides      /svc/web => /#/lab/beta
@@ -698,6 +701,7 @@ fn an_override_stands_behind_the_rules_and_is_tried_first() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [
@@ -814,10 +818,10 @@ fn an_override_stands_behind_the_rules_and_is_tried_first() {
 fn an_override_that_can_not_be_read_is_shown_behind_the_name_of_the_request() {
     let lab = Lab::of_rules("/svc => /#/fs ;\n");
     let said = lab.explain("http://web/x", &["l5d-dtab: /svc => /a ; /svc /b"]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. override  l5d-dtab can't be read, so no rule is followed
           error[bad-dtab]: expected `=>`, found `/`
            --> l5d-dtab:1:19
@@ -830,7 +834,7 @@ fn an_override_that_can_not_be_read_is_shown_behind_the_name_of_the_request() {
           waypost.toml:16:1  /svc => /#/fs
 
     error: l5d-dtab does not parse at offset 18: expected `=>`, found `/` (the client gets 400, bad_dtab)
-    "#);
+    "##);
     insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
@@ -841,6 +845,7 @@ fn an_override_that_can_not_be_read_is_shown_behind_the_name_of_the_request() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [
@@ -886,7 +891,7 @@ fn a_loop_is_shown_as_the_way_round() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host a   router http
 
-    1. identify  header.token -> /svc/a
+    1. identify  header.token (default) -> /svc/a
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  not reached  /svc => /#/fs
           waypost.toml:17:1  decides      /svc/a => /svc/b
@@ -913,6 +918,7 @@ fn a_loop_is_shown_as_the_way_round() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/a"
       },
       "dtab": [
@@ -1068,7 +1074,7 @@ port = 4140
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
-    1. identify  method_and_host -> /svc/1.1/GET/users
+    1. identify  method_and_host (waypost.toml:9:14) -> /svc/1.1/GET/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:11:1  decides   /host => /#/lab
           waypost.toml:12:1  decides   /svc/1.1/* => /host
@@ -1094,6 +1100,7 @@ port = 4140
       },
       "identified": {
         "by": "method_and_host",
+        "from": "waypost.toml:9:14",
         "path": "/svc/1.1/GET/users"
       },
       "dtab": [

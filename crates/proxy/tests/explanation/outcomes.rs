@@ -23,17 +23,17 @@ port = 4140
 "#,
     );
     let said = lab.explain("http://users/x", &[]);
-    insta::assert_snapshot!(lab.text(&said), @r#"
+    insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
     1. identify  no identifier names this request
-          not header: no `l5d-name` header
-          not path: less than 2 segments in the path
+          not header (waypost.toml:3:15): no `l5d-name` header
+          not path (waypost.toml:3:36): less than 2 segments in the path
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:4:9  /svc => /$/inet/127.0.0.1/8080
 
     unidentified: no identifier names this request: header: no `l5d-name` header; path: less than 2 segments in the path (the client gets 400, unidentified)
-    "#);
+    "##);
     insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
       "router": "http",
@@ -46,10 +46,12 @@ port = 4140
       "passed_over": [
         {
           "by": "header",
+          "from": "waypost.toml:3:15",
           "why": "no `l5d-name` header"
         },
         {
           "by": "path",
+          "from": "waypost.toml:3:36",
           "why": "less than 2 segments in the path"
         }
       ],
@@ -91,7 +93,7 @@ port = 4140
 "#,
     );
     let text = lab.text(&lab.explain("http://users/x/y?z=1", &[]));
-    let step = "1. identify  path -> /svc/x\n      sent on as /y?z=1\n      not header: no `l5d-name` header\n2. dtab";
+    let step = "1. identify  path (waypost.toml:3:36) -> /svc/x\n      sent on as /y?z=1\n      not header (waypost.toml:3:15): no `l5d-name` header\n2. dtab";
     assert!(text.contains(step), "{text}");
     let text = lab.text(&lab.explain("http://users/", &["l5d-name: /a//b"]));
     assert!(text.contains("1. identify  no identifier names this request\n2. dtab"), "{text}");
@@ -117,7 +119,7 @@ fn a_name_without_endpoints_says_that_and_why_no_fallback_is_tried() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  not reached  /svc => /#/fs
           waypost.toml:17:1  decides      /svc/web => /#/lab/nobody | /#/lab/beta
@@ -145,6 +147,7 @@ fn a_name_without_endpoints_says_that_and_why_no_fallback_is_tried() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [
@@ -286,7 +289,7 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc/web => /#/fs/broken | /#/lab/beta
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -312,6 +315,7 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [
@@ -430,7 +434,7 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host web   router http
 
-    1. identify  header.token -> /svc/web
+    1. identify  header.token (default) -> /svc/web
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc/web => /#/fs/web | /#/lab/beta
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -453,6 +457,7 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/web"
       },
       "dtab": [

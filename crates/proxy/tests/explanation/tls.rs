@@ -23,7 +23,7 @@ client_auth = { cert = "web.example.com.pem", key = "web.example.com.key" }
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc => /#/lab
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -56,6 +56,7 @@ client_auth = { cert = "web.example.com.pem", key = "web.example.com.key" }
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/users"
       },
       "dtab": [
@@ -183,7 +184,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc => /#/lab
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -194,7 +195,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
           endpoint                127.0.0.1:8080, weight 1, alive
           endpoint                127.0.0.1:8081, weight 2, alive
           tls.kind                bound_path                       waypost.toml:22:1
-          tls.name                spiffe://prod/users              waypost.toml:22:1
+          tls.name                spiffe://prod/users              waypost.toml:22:59
           tls.trust               DIR/ca.pem                       waypost.toml:22:1
           tls.crls                none                             waypost.toml:22:1
           tls.client_auth         none                             waypost.toml:22:1
@@ -216,6 +217,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/users"
       },
       "dtab": [
@@ -274,7 +276,8 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
               "1.2"
             ],
             "alpn": null,
-            "allow_common_name": false
+            "allow_common_name": false,
+            "name_from": "waypost.toml:22:59"
           },
           "share": 1.0
         }
@@ -317,7 +320,8 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
               "1.2"
             ],
             "alpn": null,
-            "allow_common_name": false
+            "allow_common_name": false,
+            "name_from": "waypost.toml:22:59"
           },
           "tls_from": "waypost.toml:22:1"
         }
@@ -343,7 +347,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/bet
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc => /#/lab
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -369,6 +373,7 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/bet
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/users"
       },
       "dtab": [
@@ -482,7 +487,7 @@ fn what_is_not_verified_is_said_to_be_so() {
     insta::assert_snapshot!(lab.text(&said), @r##"
     GET /x   Host users   router http
 
-    1. identify  header.token -> /svc/users
+    1. identify  header.token (default) -> /svc/users
     2. dtab      a later rule is tried before an earlier one
           waypost.toml:16:1  decides  /svc => /#/lab
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
@@ -510,6 +515,7 @@ fn what_is_not_verified_is_said_to_be_so() {
       },
       "identified": {
         "by": "header.token",
+        "from": "default",
         "path": "/svc/users"
       },
       "dtab": [

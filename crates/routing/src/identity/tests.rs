@@ -4,10 +4,10 @@ fn path(text: &str) -> Path {
     text.parse().unwrap()
 }
 
-fn rule(prefix: &str, name: &str) -> (Pattern, Template) {
+fn rule(prefix: &str, name: &str) -> NameRule {
     let pattern = Pattern::parse(prefix).unwrap();
     let name = Template::parse(name, &pattern).unwrap();
-    (pattern, name)
+    NameRule { prefix: pattern, common_name: name, from: Place::Default }
 }
 
 fn settings() -> Arc<TlsSettings> {
@@ -68,7 +68,7 @@ fn names_are_of_the_type_they_look_like() {
 
 #[test]
 fn static_fills_in_the_captures_of_the_policy() {
-    let (pattern, common_name) = rule("/#/fs/{service}", "{service}.example.com");
+    let NameRule { prefix: pattern, common_name, .. } = rule("/#/fs/{service}", "{service}.example.com");
     let rule = TlsRule::Static { common_name, settings: settings() };
     for (bound, name) in [("/#/fs/users", Ok("users.example.com")), (r"/#/fs/a\x20b", Err(()))] {
         let bound = path(bound);
@@ -126,7 +126,7 @@ fn no_validation_sends_a_host_name_only() {
         (Some("10.0.0.1"), None),
         (Some("spiffe://example.org/users"), None),
     ] {
-        let common_name = name.map(|name| rule("/", name).1);
+        let common_name = name.map(|name| rule("/", name).common_name);
         let rule = TlsRule::NoValidation { common_name, settings: settings() };
         let tls = rule.client_tls(&path("/#/fs/users"), &Captures::default()).unwrap();
         assert_eq!(tls, ClientTls::Encrypt { sni: sni.map(str::to_owned), settings: settings() });

@@ -46,7 +46,7 @@ pub(super) fn tls_rows(leaf: &ExplainedLeaf) -> Vec<Setting> {
     let text = |key: &str| string(tls, key).unwrap_or("none").to_owned();
     let flag = tls.get("allow_common_name").and_then(Value::as_bool).unwrap_or_default();
     if kind != Some("no_validation") {
-        rows.push(row("tls.name", text("name"), from));
+        rows.push(row("tls.name", text("name"), string(tls, "name_from").unwrap_or(from)));
         rows.push(row("tls.trust", list("trust", "system"), from));
         rows.push(row("tls.crls", list("crls", "none"), from));
         rows.push(row("tls.client_auth", text("client_auth"), from));
