@@ -240,7 +240,7 @@ impl File {
 
     fn addresses(&self, hosts: &HashMap<Arc<str>, Resolution>) -> Addresses {
         let Some(lines) = &self.content else {
-            let reason = self.problem.as_ref().map_or("it was not read", |finding| &finding.message);
+            let reason = self.problem.as_ref().map_or_else(|| "it was not read".to_owned(), reason);
             return Addresses::Failed(Arc::from(reason));
         };
         // By address: the same one again changes its weight.
@@ -276,6 +276,15 @@ impl File {
             Some(_) | None => Addresses::Bound(endpoints.into()),
         }
     }
+}
+
+/// With the place in the file, which callers know the name of anyway; not with its directory, which is nobody's business.
+fn reason(problem: &Finding) -> String {
+    let place = problem.place().and_then(|(file, line, col)| {
+        let name = Path::new(&file).file_name()?.to_string_lossy().into_owned();
+        Some(format!("{name}:{line}:{col}: "))
+    });
+    place.unwrap_or_default() + &problem.message
 }
 
 fn name_of(line: &Line) -> Option<&Arc<str>> {
