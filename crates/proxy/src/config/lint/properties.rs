@@ -69,9 +69,9 @@ impl World {
     fn served(&self) -> Served {
         let mut served = Served::builtin();
         let services = ["users", "web"].map(|name| (Segment::new(name).unwrap(), Vec::new())).to_vec();
-        served.add(&path("/lab"), Some(&NamerKind::Static { services }));
-        served.add(&path("/fs"), None);
-        served.add(&path("/rw"), Some(&NamerKind::Rewrite(self.rewrite.clone())));
+        served.add(&path("/lab"), Some(&NamerKind::Static { services }), &[]);
+        served.add(&path("/fs"), None, &[]);
+        served.add(&path("/rw"), Some(&NamerKind::Rewrite(self.rewrite.clone())), &[]);
         served
     }
 
