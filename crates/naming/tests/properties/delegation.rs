@@ -28,7 +28,7 @@ impl Namer for Lab {
             ("/n", "/ok") => bound(1),
             ("/n", "/vacant") => bound(4).map(|target| match target {
                 Target::Bound(bound) => Target::Vacant(bound),
-                other => other,
+                other @ (Target::Path(_) | Target::Vacant(_)) => other,
             }),
             ("/n", "/back") => back(),
             ("/n", "/or") => NameTree::Alt(vec![NameTree::Neg, back(), bound(2)]),
