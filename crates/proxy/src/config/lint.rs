@@ -28,7 +28,7 @@ pub(super) use self::allow::{Allows, Unused, toml_comments};
 pub(super) use self::captures::{Suspect, forgotten_braces, never_filled};
 pub(super) use self::certificates::{Certificate, Listener, wrong_certificates};
 pub(super) use self::policies::{Bounds, Overridden, covered_names, logical_pattern};
-pub(super) use self::rules::{Known, Open, rules};
+pub(super) use self::rules::{Known, Open, Requests, rules};
 pub(super) use self::served::Served;
 pub(super) use self::shape::Shape;
 pub(super) use self::spelling::{endpoints_of_no_weight, services_that_differ_by_case};

@@ -14,7 +14,7 @@ use super::defaults;
 use super::dtab::Rules;
 use super::identifier;
 use super::kinds::{Kind, Kinds};
-use super::lint::{self, Bounds, Known, Lead, Listener, Open, Served, Shape};
+use super::lint::{self, Bounds, Known, Lead, Listener, Open, Requests, Served, Shape};
 use super::raw::{Reader, Section};
 use super::server::ServerConfig;
 use super::service::ServicePolicies;
@@ -156,7 +156,8 @@ impl RouterConfig {
         let identifiers = Identifiers { dst_prefix: dst_prefix.clone().unwrap_or_default(), list };
         let logical = Shape::logical(&identifiers);
         let open = servers.iter().map(ServerConfig::is_open).find(|open| *open == Open::Yes).unwrap_or(Open::No);
-        let rules_known = rules.as_ref().map(|rules| lint::rules(rules, shared.served, &logical, open, reader));
+        let requests = Requests { logical: &logical, overrides: open, fallback: fallback.value };
+        let rules_known = rules.as_ref().map(|rules| lint::rules(rules, shared.served, requests, reader));
         let known = rules_known.unwrap_or_default();
         let service = ServicePolicies::read(section.take("service").as_ref(), &logical, reader);
         let client = section.take("client");

@@ -38,13 +38,16 @@ fn warnings(text: &str) -> Vec<Finding> {
 
 /// Each finding as `lint line:column`, lines counted from that of the first rule.
 fn raised(rules: &str, more: &str) -> Vec<String> {
-    let text = with_rules(rules, more);
+    places(&with_rules(rules, more))
+}
+
+fn places(text: &str) -> Vec<String> {
     let before = text.lines().position(|line| line == "dtab = '''").unwrap() + 1;
     let shown = |finding: &Finding| {
         let (_, line, col) = finding.place().unwrap();
         format!("{} {}:{col}", finding.code, line - before)
     };
-    warnings(&text).iter().map(shown).collect()
+    warnings(text).iter().map(shown).collect()
 }
 
 fn findings(text: &str) -> String {
@@ -134,6 +137,23 @@ fn rules_as_people_write_them_raise_no_alarm() {
         let found: Vec<String> =
             raised(rules, "").into_iter().filter(|found| !found.starts_with("negative-rule")).collect();
         assert!(found.is_empty(), "{rules}\n{}", rendered(&warnings(&with_rules(rules, ""))));
+    }
+}
+
+#[test]
+fn a_name_without_endpoints_leaves_room_for_alternatives_where_it_may() {
+    for (rules, by_name, by_endpoints) in [
+        ("/svc => /$/inet/10.0.0.1/80 | /$/inet/10.0.0.2/80 ;", vec!["unused-alternative 1:31"], vec![]),
+        (
+            "/svc/web => /#/files/web ;\n/svc => /$/inet/10.0.0.1/80 ;",
+            vec!["shadowed-rule 1:1"],
+            vec!["general-before-specific 2:1"],
+        ),
+        ("/svc => /#/lab/users | ! | /#/files ;", vec!["unused-alternative 1:28"], vec!["unused-alternative 1:28"]),
+    ] {
+        assert_eq!(raised(rules, ""), by_name, "{rules}");
+        let text = with_rules(rules, "").replace("dtab =", "fallback = 'endpoints'\ndtab =");
+        assert_eq!(places(&text), by_endpoints, "{rules}");
     }
 }
 

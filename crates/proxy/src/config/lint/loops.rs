@@ -205,7 +205,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             self.chain.pop();
             outcome?;
         }
-        Ok(match (said.may, said.sure) {
+        Ok(match (said.may, said.sure_for(self.facts.fallback)) {
             (false, _) => Outcome::Negative,
             (true, Sure::No) => Outcome::Open,
             (true, Sure::Answered | Sure::Kept) => Outcome::Answered,

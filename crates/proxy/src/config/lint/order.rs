@@ -15,7 +15,7 @@ use super::verdict::Judge;
 /// `looping`: rules that go round in circles; what is behind them is told once they don't.
 pub(super) fn find(facts: &Facts<'_>, looping: &BTreeSet<usize>, work: &mut Work) -> Result<Vec<Doubt>, Exhausted> {
     let mut doubts = negative(facts);
-    let mut judge = Judge::new(facts.table, facts.served, looping, work);
+    let mut judge = Judge::new(facts, looping, work);
     for (rule, dentry) in facts.table.rules().filter(|(rule, _)| !looping.contains(rule)) {
         Alternatives { facts, judge: &mut judge, rule, leaf: 0, doubts: &mut doubts }.look_at(&dentry.tree)?;
     }
@@ -163,7 +163,8 @@ impl Alternatives<'_, '_, '_, '_> {
 
     fn tell(&mut self) {
         let message = "this alternative is never tried: the one before it always has an answer";
-        let hint = "a name is left for the next only where it is negative; an address is bound, whoever listens there";
+        let hint = "a name is left for the next only where it is negative; an address is bound, whoever listens there, \
+                    unless `fallback = \"endpoints\"`";
         let span = self.facts.leaf_of(self.rule, self.leaf);
         self.doubts.push(Doubt::new(Lint::UnusedAlternative, span, message, hint));
     }

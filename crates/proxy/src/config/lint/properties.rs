@@ -19,6 +19,7 @@ use super::served::Served;
 use super::shape::Shape;
 use super::shape::tests::{path, shape};
 use super::table::{Table, Work};
+use crate::config::Fallback;
 use crate::config::dtab::Rules;
 
 const PREFIXES: [&str; 12] =
@@ -283,7 +284,7 @@ impl Case {
     fn facts(&self) -> Facts<'_> {
         let comparisons = Cell::new(MOST_COMPARISONS);
         let Self { rules, table, served, logical } = self;
-        Facts { table, rules, served, logical, overrides: Open::No, comparisons }
+        Facts { table, rules, served, logical, overrides: Open::No, fallback: Fallback::Name, comparisons }
     }
 }
 

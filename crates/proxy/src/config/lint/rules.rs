@@ -9,6 +9,7 @@ use super::served::Served;
 use super::shape::Shape;
 use super::table::{Table, Work};
 use super::{Lint, destinations, loops, order, spelling};
+use crate::config::Fallback;
 use crate::config::dtab::Rules;
 use crate::config::raw::Reader;
 use crate::config::suggest;
@@ -31,8 +32,18 @@ pub(super) struct Facts<'a> {
     /// What requests are called.
     pub(super) logical: &'a [Shape],
     pub(super) overrides: Open,
+    pub(super) fallback: Fallback,
     /// Names that may still be compared with a misspelt one.
     pub(super) comparisons: Cell<usize>,
+}
+
+/// How requests come to rules.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Requests<'a> {
+    /// What they are called.
+    pub(in crate::config) logical: &'a [Shape],
+    pub(in crate::config) overrides: Open,
+    pub(in crate::config) fallback: Fallback,
 }
 
 /// Whether requests may bring rules of their own.
@@ -93,17 +104,17 @@ impl Known {
     }
 }
 
-/// Looks at `rules`, to which requests called as `logical` come.
+/// Looks at `rules`, to which `requests` come.
 pub(in crate::config) fn rules(
     rules: &Rules,
     served: &Served,
-    logical: &[Shape],
-    overrides: Open,
+    requests: Requests<'_>,
     reader: &mut Reader<'_>,
 ) -> Known {
     let Some(table) = Table::new(&rules.dtab) else { return Known::default() };
     let comparisons = Cell::new(MOST_COMPARISONS);
-    let facts = Facts { table: &table, rules, served, logical, overrides, comparisons };
+    let Requests { logical, overrides, fallback } = requests;
+    let facts = Facts { table: &table, rules, served, logical, overrides, fallback, comparisons };
     let mut work = [0; 3].map(|_| Work::for_rules(table.len() + table.leaf_count()));
     let (doubts, reach) = look_at(&facts, &mut work);
     for doubt in doubts {
@@ -156,6 +167,7 @@ mod tests {
             served: &served,
             logical: &logical,
             overrides: Open::No,
+            fallback: Fallback::Name,
             comparisons,
         };
         let mut work = [0; 3].map(|_| Work::new(1_000 * MANY));

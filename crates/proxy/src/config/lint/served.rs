@@ -8,6 +8,7 @@ use waypost_routing::{NamerKind, Transformer};
 use super::pattern::Parts;
 use super::shape::{Part, Shape, Tail};
 use super::transformed::{Lead, Rest};
+use crate::config::Fallback;
 
 /// All namers.
 #[derive(Debug)]
@@ -192,6 +193,14 @@ fn one_of(names: &BTreeSet<Segment>, rest: &Shape) -> Said {
 impl Said {
     const fn maybe(may: bool) -> Self {
         Self { sure: Sure::No, may, next: Vec::new() }
+    }
+
+    /// How sure it is where bound names may count as negative.
+    pub(super) const fn sure_for(&self, fallback: Fallback) -> Sure {
+        match fallback {
+            Fallback::Name => self.sure,
+            Fallback::Endpoints => Sure::No,
+        }
     }
 
     const fn sure(sure: Sure) -> Self {

@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use waypost_naming::{NameTree, Path, Prefix};
 
+use super::rules::Facts;
 use super::served::{Served, Sure};
 use super::shape::Shape;
 use super::table::{Exhausted, Table, Work};
+use crate::config::Fallback;
 
 /// What a set of paths comes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +25,7 @@ pub(super) struct Judge<'a, 'w> {
     served: &'a Served,
     /// Rules that go round in circles, where delegation stops somewhere on the way.
     looping: &'a BTreeSet<usize>,
+    fallback: Fallback,
     work: &'w mut Work,
     /// `None` while it is being judged.
     known: HashMap<Shape, Option<Verdict>>,
@@ -31,9 +34,10 @@ pub(super) struct Judge<'a, 'w> {
 }
 
 impl<'a, 'w> Judge<'a, 'w> {
-    pub(super) fn new(table: &'a Table, served: &'a Served, looping: &'a BTreeSet<usize>, work: &'w mut Work) -> Self {
+    pub(super) fn new(facts: &Facts<'a>, looping: &'a BTreeSet<usize>, work: &'w mut Work) -> Self {
+        let Facts { table, served, fallback, .. } = *facts;
         let longest = table.longest_of_interest(served);
-        Self { table, served, looping, work, known: HashMap::new(), longest }
+        Self { table, served, looping, fallback, work, known: HashMap::new(), longest }
     }
 
     pub(super) const fn work(&mut self) -> &mut Work {
@@ -93,11 +97,11 @@ impl<'a, 'w> Judge<'a, 'w> {
             return Ok(rules);
         }
         let said = self.served.say(shape);
+        let sure = if alone && hits.len() < 2 { said.sure_for(self.fallback) } else { rules.sure };
         let mut may = rules.may || said.may;
         for next in said.next {
             may |= self.shape(next, depth + 1)?.may;
         }
-        let sure = if alone && hits.len() < 2 { said.sure } else { rules.sure };
         Ok(Verdict { sure, may })
     }
 
@@ -151,22 +155,30 @@ const DEEPEST: usize = 200;
 
 #[cfg(test)]
 mod tests {
-    use waypost_naming::{Dtab, Segment};
+    use std::cell::Cell;
+
+    use waypost_naming::Segment;
     use waypost_routing::NamerKind;
 
+    use super::super::rules::Open;
     use super::super::shape::tests::path;
     use super::*;
+    use crate::config::dtab::Rules;
 
     /// What the last rule makes of all that it matches, with a static namer `lab` that has `users`, and a namer `fs`.
-    fn verdict(rules: &str) -> (Sure, bool) {
-        let table = Table::new(&Dtab::parse(rules).unwrap()).unwrap();
+    fn verdict(rules: &str, fallback: Fallback) -> (Sure, bool) {
+        let rules = Rules::of(rules);
+        let table = Table::new(&rules.dtab).unwrap();
         let mut served = Served::builtin();
         let services = vec![(Segment::new("users").unwrap(), Vec::new())];
         served.add(&path("/lab"), Some(&NamerKind::Static { services }), &[]);
         served.add(&path("/fs"), None, &[]);
         let mut work = Work::new(10_000);
         let (rule, dentry) = table.rules().last().unwrap();
-        let verdict = Judge::new(&table, &served, &BTreeSet::new(), &mut work).rule(rule, &dentry.prefix).unwrap();
+        let (overrides, comparisons) = (Open::No, Cell::new(0));
+        let facts =
+            Facts { table: &table, rules: &rules, served: &served, logical: &[], overrides, fallback, comparisons };
+        let verdict = Judge::new(&facts, &BTreeSet::new(), &mut work).rule(rule, &dentry.prefix).unwrap();
         (verdict.sure, verdict.may)
     }
 
@@ -196,7 +208,19 @@ mod tests {
             ("/#/fs | /$/inet/127.1/80", (Answered, true)),
             ("(/#/fs | !) | /b", (Answered, true)),
         ] {
-            assert_eq!(verdict(&format!("/svc => {tree}")), expected, "{tree}");
+            assert_eq!(verdict(&format!("/svc => {tree}"), Fallback::Name), expected, "{tree}");
+        }
+    }
+
+    #[test]
+    fn bound_names_are_no_sure_answer_where_they_may_count_as_negative() {
+        for (tree, expected) in [
+            ("/$/inet/127.1/80", Sure::No),
+            ("/#/lab/users", Sure::No),
+            ("/#/lab/users | !", Sure::Answered),
+            ("$", Sure::Kept),
+        ] {
+            assert_eq!(verdict(&format!("/svc => {tree}"), Fallback::Endpoints), (expected, true), "{tree}");
         }
     }
 
@@ -213,7 +237,7 @@ mod tests {
             ("/srv => /#/fs ; /srv => /#/fs | ! ; /svc => /srv", (Answered, true)),
             ("/a => /svc ; /svc => /a", (No, true)),
         ] {
-            assert_eq!(verdict(rules), expected, "{rules}");
+            assert_eq!(verdict(rules, Fallback::Name), expected, "{rules}");
         }
     }
 }
