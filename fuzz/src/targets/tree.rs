@@ -41,7 +41,9 @@ fn is_same(left: &NameTree<Path>, right: &NameTree<Path>) -> bool {
         }
         (NameTree::Union(left), NameTree::Union(right)) => {
             let mut pairs = left.iter().zip(right);
-            let near = |left: f64, right: f64| (left - right).abs() <= 0.005_000_1 || left >= 1e12;
+            // Half of the last decimal, and what a number of that size can't tell apart.
+            let near =
+                |left: f64, right: f64| (left - right).abs() <= 0.005_000_1 + left * f64::EPSILON || left >= 1e12;
             left.len() == right.len()
                 && pairs.all(|(left, right)| near(left.weight, right.weight) && is_same(&left.tree, &right.tree))
         }
