@@ -204,7 +204,7 @@ impl Client {
             router: self.router.to_string(),
             bound: self.bound.to_string(),
             tls: None,
-            endpoints: endpoints.iter().map(|endpoint| endpoint.report(Instant::now())).collect(),
+            endpoints: endpoints.iter().map(|endpoint| endpoint.report()).collect(),
         }
     }
 }

@@ -50,6 +50,7 @@ pub use self::lint::lints;
 pub use self::router::{Fallback, RouterConfig};
 pub use self::server::{ContextFrom, OverrideSource, Overrides, ServerConfig, ServerTls};
 pub use self::service::{Budget, Classifier, Retries, ServicePolicies, ServicePolicy};
+pub(crate) use self::units::show_duration;
 
 /// A value and the place that set it: what `explain` shows beside each policy value.
 #[derive(Clone, PartialEq, Eq, Debug)]

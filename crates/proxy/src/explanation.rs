@@ -36,7 +36,6 @@ use self::annotate::Tree;
 pub use self::asked::Asked;
 pub use self::identity::{IdentifiedAs, Passed};
 pub use self::overrides::Excerpt;
-pub(crate) use self::policy::duration_text;
 pub use self::policy::tls_json;
 pub use self::rules::{Rule, RuleState};
 pub(crate) use self::share::percent;

@@ -232,4 +232,8 @@ async fn policy_values_are_refined_by_prefix_in_order() {
 async fn admin_that_is_not_there_is_said() {
     let ran = waypost(&["explain", "--admin", &nobody().to_string(), "http://users/"]).await.exits(1);
     assert!(!ran.stderr.is_empty());
+    for nonsense in ["nonsense", "127.0.0.1", "http://", "127.0.0.1:http"] {
+        let ran = waypost(&["explain", "--admin", nonsense, "http://users/"]).await.exits(2);
+        assert!(ran.stderr.contains("HOST:PORT"), "{ran:?}");
+    }
 }

@@ -38,7 +38,7 @@ fn endpoint(endpoint: &EndpointReport) -> Value {
         "weight": endpoint.weight,
         "state": endpoint.state,
         "in_flight": endpoint.in_flight,
-        "latency_ms": endpoint.latency_ms,
+        "latency_ms": endpoint.latency_ms.map(|latency| (latency * 1e3).round() / 1e3),
         "connections": endpoint.connections,
         "requests": endpoint.requests,
         "failures": endpoint.failures,

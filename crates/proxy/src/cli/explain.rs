@@ -123,6 +123,9 @@ fn from_file(config: &Path, label: Option<&str>, request: &Parts) -> Result<(Exp
 
 fn from_admin(admin: &str, label: Option<&str>, asked: &Asked<'_>) -> Result<(Explanation, String), Failure> {
     let admin = admin.strip_prefix("http://").unwrap_or(admin).trim_end_matches('/');
+    if !admin.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        return Err(Failure::Usage(format!("error: --admin {admin:?} is no HOST:PORT, such as 127.0.0.1:9990")));
+    }
     let failed = |why: String| Failure::Asking(format!("error: the admin on {admin} gave no explanation: {why}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(error.to_string()))?;

@@ -81,13 +81,13 @@ impl Endpoint {
     }
 
     /// For `/clients.json`.
-    pub fn report(&self, now: Instant) -> EndpointReport {
+    pub fn report(&self) -> EndpointReport {
         EndpointReport {
             addr: self.addr,
             weight: self.weight.get(),
             state: self.health.state(),
             in_flight: u64::from(self.in_flight.get()),
-            latency_ms: self.latency.value(now).map(|seconds| seconds * 1000.0),
+            latency_ms: self.latency.last().map(|seconds| seconds * 1000.0),
             connections: self.pool.open(),
             requests: self.requests.get(),
             failures: self.failures.get(),

@@ -36,7 +36,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, UnitError> {
 }
 
 /// The duration in seconds where that is a whole number, as `explain` shows it; what [`parse_duration`] reads back.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     if duration.subsec_nanos() == 0 {
         format!("{}s", duration.as_secs())
     } else {

@@ -4,9 +4,8 @@ use waypost_naming::{Dtab, Path};
 use waypost_routing::NoIdentity;
 
 use super::cycle::cycle;
-use super::duration_text;
 use super::unknown::Configured;
-use crate::config::{ClientPolicy, ContextFrom, Overrides, RouterConfig, ServerConfig};
+use crate::config::{ClientPolicy, ContextFrom, Overrides, RouterConfig, ServerConfig, show_duration};
 use crate::plan::Router;
 use crate::request::headers::Context;
 
@@ -60,5 +59,5 @@ pub(super) fn about_cycle(router: &Router, dtab: &Dtab, logical: &Path) -> Optio
 
 /// What requests do while discovery has not answered.
 pub(super) fn about_waiting(router: &RouterConfig) -> String {
-    format!("a request waits for discovery, {} at most (binding_timeout)", duration_text(router.binding_timeout))
+    format!("a request waits for discovery, {} at most (binding_timeout)", show_duration(router.binding_timeout))
 }

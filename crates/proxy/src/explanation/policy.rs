@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use waypost_naming::Place;
 use waypost_routing::{AccrualPolicy, BalancerKind, ClientTls, TlsSettings, TlsVersion};
 
-use crate::config::{ClientPolicy, Fallback, Pool, Retries, ServicePolicy, Set};
+use crate::config::{ClientPolicy, Fallback, Pool, Retries, ServicePolicy, Set, show_duration};
 
 pub(super) fn service(policy: &ServicePolicy) -> Map<String, Value> {
     let mut keys = Map::new();
@@ -83,26 +83,17 @@ fn put(keys: &mut Map<String, Value>, key: &str, value: impl Into<Value>, from: 
 }
 
 fn time_limit(limit: Option<Duration>) -> String {
-    limit.map_or_else(|| NONE.to_owned(), duration_text)
-}
-
-/// A duration as one writes it, in explanations and wherever else one is shown: in seconds where that is a whole number.
-pub(crate) fn duration_text(duration: Duration) -> String {
-    if duration.subsec_nanos() == 0 {
-        format!("{}s", duration.as_secs())
-    } else {
-        format!("{}ms", duration.as_millis())
-    }
+    limit.map_or_else(|| NONE.to_owned(), show_duration)
 }
 
 fn retries(retries: &Retries) -> Value {
     let budget = &retries.budget;
     json!({
         "budget": {
-            "ratio": budget.ratio, "min_per_second": budget.min_per_second, "ttl": duration_text(budget.ttl)
+            "ratio": budget.ratio, "min_per_second": budget.min_per_second, "ttl": show_duration(budget.ttl)
         },
         "max_attempts": retries.max_attempts,
-        "backoff": { "min": duration_text(retries.backoff_min), "max": duration_text(retries.backoff_max) },
+        "backoff": { "min": show_duration(retries.backoff_min), "max": show_duration(retries.backoff_max) },
     })
 }
 
@@ -120,7 +111,7 @@ fn accrual(policy: &AccrualPolicy) -> Value {
         AccrualPolicy::ConsecutiveFailures { failures, backoff_min, backoff_max } => json!({
             "kind": "consecutive_failures",
             "failures": failures,
-            "backoff": { "min": duration_text(*backoff_min), "max": duration_text(*backoff_max) },
+            "backoff": { "min": show_duration(*backoff_min), "max": show_duration(*backoff_max) },
         }),
     }
 }
@@ -129,7 +120,7 @@ fn pool(pool: &Pool) -> Value {
     json!({
         "max_connections": pool.max_connections,
         "max_waiters": pool.max_waiters,
-        "idle_timeout": duration_text(pool.idle_timeout),
+        "idle_timeout": show_duration(pool.idle_timeout),
     })
 }
 
@@ -142,15 +133,3 @@ const fn tls_version(version: TlsVersion) -> &'static str {
 
 /// What a value that is switched off is called, in the file as here.
 const NONE: &str = "none";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_in_seconds_or_else_in_milliseconds() {
-        for (milliseconds, text) in [(0, "0s"), (1, "1ms"), (1_000, "1s"), (1_500, "1500ms"), (60_000, "60s")] {
-            assert_eq!(duration_text(Duration::from_millis(milliseconds)), text);
-        }
-    }
-}

@@ -72,7 +72,13 @@ impl Ewma {
         self.last.set(Some((average, now)));
     }
 
-    /// Seconds; `None` before the first sample.
+    /// Seconds, as of the last sample; `None` before the first one.
+    #[must_use]
+    pub fn last(&self) -> Option<f64> {
+        self.last.get().map(|(average, _)| average)
+    }
+
+    /// Seconds; `None` before the first sample. It decays: a latency from long ago says little.
     #[must_use]
     pub fn value(&self, now: Instant) -> Option<f64> {
         self.last.get().map(|(average, at)| average * keeps(at, now))
