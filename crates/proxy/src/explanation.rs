@@ -53,6 +53,9 @@ pub struct Explanation {
     pub request: Request,
     /// The logical path; `None`: no identifier names the request.
     pub identified: Option<IdentifiedAs>,
+    /// The place of the identifier; empty: none names the request.
+    #[serde(default)]
+    pub identified_from: String,
     /// The identifiers that were tried before, or in vain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<Passed>,
@@ -198,9 +201,11 @@ pub fn explain(router: &Router, request: &Parts) -> Explanation {
     let own_rules = router.dtab.snapshot();
     explanation.dtab = rules::rules(&own_rules);
     explanation.passed_over = identity::passed(&router.config, &parts);
-    let logical = match identity::identify(&router.config, explanation.passed_over.len(), &parts) {
+    let logical = match identity::identify(&router.config, &parts) {
         Ok((logical, shown)) => {
             explanation.identified = Some(shown);
+            let from = router.config.identifiers_from.get(explanation.passed_over.len());
+            explanation.identified_from = from.map(ToString::to_string).unwrap_or_default();
             logical
         }
         Err(why) => {
@@ -271,6 +276,7 @@ impl Explanation {
             router: router.config.label.to_string(),
             request: Request::of(parts),
             identified: None,
+            identified_from: String::new(),
             passed_over: Vec::new(),
             dtab: Vec::new(),
             tree: Value::Null,

@@ -1,5 +1,7 @@
 //! Falling back on names where nobody can be asked, for routers that want it.
 
+#![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

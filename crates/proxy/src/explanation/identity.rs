@@ -11,9 +11,6 @@ use crate::config::RouterConfig;
 pub struct IdentifiedAs {
     /// The identifier's kind.
     pub by: String,
-    /// The place of the identifier.
-    #[serde(default)]
-    pub from: String,
     /// The logical path.
     pub path: String,
     /// The target that is sent on, where the identifier took a part of it.
@@ -33,18 +30,13 @@ pub struct Passed {
     pub why: String,
 }
 
-/// The logical path of a request, by the identifiers of `router`, of which the first `passed` were not for it.
-pub(super) fn identify(
-    router: &RouterConfig,
-    passed: usize,
-    parts: &Parts,
-) -> Result<(Path, IdentifiedAs), Unidentified> {
+/// The logical path of a request, by the identifiers of `router`.
+pub(super) fn identify(router: &RouterConfig, parts: &Parts) -> Result<(Path, IdentifiedAs), Unidentified> {
     let mut buffer = PathBuffer::new();
     let Identified { by, uri } = router.identifiers.identify(parts, &mut buffer)?;
     let path = buffer.to_path();
-    let from = router.identifiers_from.get(passed).map(ToString::to_string).unwrap_or_default();
-    let target = uri.map(|uri| uri.to_string());
-    Ok((path.clone(), IdentifiedAs { by: by.to_owned(), from, path: path.to_string(), target }))
+    let shown = IdentifiedAs { by: by.to_owned(), path: path.to_string(), target: uri.map(|uri| uri.to_string()) };
+    Ok((path, shown))
 }
 
 /// The identifiers in front of the one that names the request or ends the search; all of them if none does.

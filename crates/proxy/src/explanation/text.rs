@@ -41,7 +41,7 @@ impl Explanation {
         match &self.identified {
             Some(identified) => {
                 let path = page.paint(Ink::Bold, &identified.path);
-                page.step("identify", &format!("{} ({}) -> {path}", identified.by, identified.from));
+                page.step("identify", &format!("{} ({}) -> {path}", identified.by, self.identified_from));
                 if let Some(target) = &identified.target {
                     page.line(DEEPER, &format!("sent on as {target}"));
                 }

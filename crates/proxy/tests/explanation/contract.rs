@@ -20,9 +20,9 @@ fn a_bound_request_shows_every_step() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/users"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -414,7 +414,7 @@ fn a_fallback_that_an_empty_set_does_not_reach_is_pointed_out() {
 fn a_host_in_the_headers_names_the_service_and_the_url_only_the_way_there() {
     let shown = Lab::new().json("http://127.0.0.1:4140/x", &["Host: Users"]);
     assert_eq!(shown["request"], json!({ "method": "GET", "authority": "Users", "target": "/x" }));
-    assert_eq!(shown["identified"], json!({ "by": "header.token", "from": "default", "path": "/svc/users" }));
+    assert_eq!(shown["identified"], json!({ "by": "header.token", "path": "/svc/users" }));
 }
 
 #[test]

@@ -40,9 +40,9 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -262,9 +262,9 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc/web",
@@ -534,9 +534,9 @@ fn a_member_that_is_empty_keeps_its_share() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc/web",
@@ -701,9 +701,9 @@ fn an_override_stands_behind_the_rules_and_is_tried_first() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -845,9 +845,9 @@ fn an_override_that_can_not_be_read_is_shown_behind_the_name_of_the_request() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -918,9 +918,9 @@ fn a_loop_is_shown_as_the_way_round() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/a"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -1100,9 +1100,9 @@ port = 4140
       },
       "identified": {
         "by": "method_and_host",
-        "from": "waypost.toml:9:14",
         "path": "/svc/1.1/GET/users"
       },
+      "identified_from": "waypost.toml:9:14",
       "dtab": [
         {
           "prefix": "/host",

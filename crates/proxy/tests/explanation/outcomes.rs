@@ -43,6 +43,7 @@ port = 4140
         "target": "/x"
       },
       "identified": null,
+      "identified_from": "",
       "passed_over": [
         {
           "by": "header",
@@ -147,9 +148,9 @@ fn a_name_without_endpoints_says_that_and_why_no_fallback_is_tried() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -315,9 +316,9 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc/web",
@@ -457,9 +458,9 @@ fn what_discovery_has_not_answered_for_is_waited_for() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/web"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc/web",

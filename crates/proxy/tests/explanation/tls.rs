@@ -56,9 +56,9 @@ client_auth = { cert = "web.example.com.pem", key = "web.example.com.key" }
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/users"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -217,9 +217,9 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/{s}
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/users"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -373,9 +373,9 @@ tls = { kind = "bound_path", trust = ["ca.pem"], names = [{ prefix = "/#/lab/bet
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/users"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
@@ -515,9 +515,9 @@ fn what_is_not_verified_is_said_to_be_so() {
       },
       "identified": {
         "by": "header.token",
-        "from": "default",
         "path": "/svc/users"
       },
+      "identified_from": "default",
       "dtab": [
         {
           "prefix": "/svc",
