@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use waypost_naming::{MAX_DEPTH, MAX_NESTED, NameTree, Path, Segment};
+use waypost_naming::{Builtin, MAX_DEPTH, MAX_NESTED, NameTree, Path, Segment, builtin};
 
 use super::Lint;
 use super::reach::{Reach, any_name};
@@ -54,10 +54,14 @@ pub(super) fn find(facts: &Facts<'_>, reach: Option<&Reach>, work: &mut Work) ->
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     Negative,
+    /// `!`: it ends alternatives, and is left out where there are others to share with.
+    Failed,
     /// Negative or not: a namer knows.
     Open,
-    /// Not negative.
+    /// Not negative, but maybe `!`.
     Answered,
+    /// Neither negative nor `!`.
+    Kept,
     /// Nothing, for ever.
     Endless,
 }
@@ -207,8 +211,10 @@ impl<'a, 'w> Walk<'a, 'w> {
         }
         Ok(match (said.may, said.sure_for(self.facts.fallback)) {
             (false, _) => Outcome::Negative,
+            (true, _) if builtin(path) == Builtin::Tree(NameTree::Fail) => Outcome::Failed,
             (true, Sure::No) => Outcome::Open,
-            (true, Sure::Answered | Sure::Kept) => Outcome::Answered,
+            (true, Sure::Answered) => Outcome::Answered,
+            (true, Sure::Kept) => Outcome::Kept,
         })
     }
 
@@ -217,7 +223,8 @@ impl<'a, 'w> Walk<'a, 'w> {
         let way = way.deeper();
         match tree {
             NameTree::Neg => Ok(Outcome::Negative),
-            NameTree::Fail | NameTree::Empty => Ok(Outcome::Answered),
+            NameTree::Fail => Ok(Outcome::Failed),
+            NameTree::Empty => Ok(Outcome::Kept),
             NameTree::Leaf(leaf) => {
                 let to = origin.rest.behind(leaf).known();
                 let rule = Some((origin.rule, leaf.clone()));
@@ -285,8 +292,9 @@ impl First {
                 self.open = true;
                 None
             }
-            Outcome::Answered | Outcome::Endless if self.open => Some(Outcome::Answered),
-            Outcome::Answered | Outcome::Endless => Some(outcome),
+            Outcome::Failed | Outcome::Answered | Outcome::Kept | Outcome::Endless => {
+                Some(if self.open { Outcome::Answered } else { outcome })
+            }
         }
     }
 
@@ -295,14 +303,14 @@ impl First {
     }
 }
 
-/// Members without an end are left out, as long as there is another.
+/// Members that are negative or `!` are left out; so are those without an end, as long as there is another.
 fn share(outcomes: &[Outcome]) -> Outcome {
     let has = |outcome| outcomes.contains(&outcome);
-    if has(Outcome::Answered) {
-        Outcome::Answered
-    } else if has(Outcome::Open) {
+    if has(Outcome::Kept) {
+        Outcome::Kept
+    } else if has(Outcome::Open) || has(Outcome::Answered) {
         Outcome::Open
-    } else if has(Outcome::Negative) {
+    } else if has(Outcome::Negative) || has(Outcome::Failed) {
         Outcome::Negative
     } else {
         Outcome::Endless

@@ -250,8 +250,8 @@ proptest! {
             let shown = format!("{:?}", delegate(dtab, start, &World::with(0)));
             prop_assert!(shown.contains("lead back to themselves"), "{start} does not come back: {:?}", found.doubts);
         }
-        // A failed member of a union counts as negative, which is not followed.
-        if work.left() == 0 || text.contains('!') || text.contains("fail") {
+        // What a rewrite comes to is in doubt, so that a way behind one is not surely taken.
+        if work.left() == 0 || text.contains("anyHostPfx") || text.contains("/#/rw") {
             return Ok(());
         }
         for path in paths(true) {
