@@ -604,11 +604,12 @@ services = { users = [] }
 port = 4140
 [[routers.client.configs]]
 prefix = "/svc/users"
+tls = { kind = "static", common_name = "users.example.com" }
 [[routers.service.configs]]
 prefix = "/#/lab"
 "##;
     insta::assert_snapshot!(findings(text.trim_start()), @r##"
-    warning[matches-nothing]: no bound path can match `/svc/users`
+    warning[matches-nothing]: no bound path can match `/svc/users`: its `tls` protects nothing
      --> waypost.toml:9:10
       |
     9 | prefix = "/svc/users"
@@ -617,9 +618,9 @@ prefix = "/#/lab"
       = help: bound paths begin with `/#/lab`, `/$/io.buoyant.rinet`, `/$/inet`
 
     warning[matches-nothing]: no logical path can match `/#/lab`
-      --> waypost.toml:11:10
+      --> waypost.toml:12:10
        |
-    11 | prefix = "/#/lab"
+    12 | prefix = "/#/lab"
        |          ^^^^^^^^
        |
        = help: requests of this router are called `/svc/<host>`
