@@ -2,6 +2,7 @@
 
 mod mapping;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -29,10 +30,34 @@ pub enum Addresses {
     Bound(Arc<[Endpoint]>),
     /// There is no such thing, for example an unknown host name.
     Neg,
-    /// Discovery failed and never had a good answer; the reason is for people.
-    Failed(Arc<str>),
+    /// Discovery failed and never had a good answer.
+    Failed(Cause),
     /// There was no answer yet.
     Pending,
+}
+
+/// Why discovery failed, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cause {
+    /// What is wrong. Callers are told this; it names no files.
+    pub reason: Arc<str>,
+    /// The file, with line and column if it could be read so far. Only for those who may see the configuration.
+    pub place: Option<Arc<str>>,
+}
+
+impl From<&str> for Cause {
+    fn from(reason: &str) -> Self {
+        Self { reason: Arc::from(reason), place: None }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
 }
 
 impl Addresses {
@@ -234,7 +259,7 @@ mod tests {
 
     #[test]
     fn publish_keeps_what_was_known() {
-        let failed = || Addresses::Failed(Arc::from("away"));
+        let failed = || Addresses::Failed("away".into());
         for (before, new, after) in [
             (Addresses::Pending, bound(1), bound(1)),
             (Addresses::Pending, failed(), failed()),

@@ -32,7 +32,7 @@ mod watch;
 mod eventually;
 
 pub use self::accrual::{AccrualPolicy, Health};
-pub use self::address::{AddressSet, Addresses, Endpoint};
+pub use self::address::{AddressSet, Addresses, Cause, Endpoint};
 pub use self::balance::{Balancer, BalancerKind, Ewma, Load};
 pub use self::binding::{Binding, Manner, bind, delegate};
 pub use self::decision::{Choice, Decision, Leaf, Outcome};

@@ -135,6 +135,24 @@ async fn a_malformed_file_keeps_the_last_good_content() {
 }
 
 #[tokio::test]
+async fn why_a_file_is_not_usable_has_its_place_apart_from_what_callers_are_told() {
+    let live = Live::empty().await;
+    for (name, text, reason, place) in [
+        ("words", "127.0.0.1 1\n127.0.0.1\n".to_owned(), "there is no port", ":2:10"),
+        ("large", "#".repeat(500_001), "its file has more than 500000 bytes", ""),
+    ] {
+        live.put(name, &text);
+        live.becomes(name, Some(&[])).await;
+        let addresses = live.bind(name).decision.leaves[0].addresses.snapshot();
+        let Addresses::Failed(cause) = &*addresses else { panic!("{addresses:?}") };
+        let place = format!("{}{place}", live.file(name).display());
+        assert_eq!((&*cause.reason, cause.place.as_deref()), (reason, Some(&*place)));
+        assert_eq!(cause.to_string(), format!("{place}: {reason}"));
+    }
+    live.end().await;
+}
+
+#[tokio::test]
 async fn a_kubernetes_volume_is_followed_through_its_swaps() {
     let live = Live::start(|root| {
         fs::create_dir_all(root.join("..one")).unwrap();

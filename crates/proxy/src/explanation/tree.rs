@@ -153,7 +153,7 @@ fn addr(addresses: &Addresses) -> Value {
             json!({ "type": "bound", "addrs": endpoints.iter().map(one).collect::<Vec<_>>(), "meta": {} })
         }
         Addresses::Neg => json!({ "type": "neg" }),
-        Addresses::Failed(cause) => json!({ "type": "failed", "cause": &**cause }),
+        Addresses::Failed(cause) => json!({ "type": "failed", "cause": cause.to_string() }),
         Addresses::Pending => json!({ "type": "pending" }),
     }
 }

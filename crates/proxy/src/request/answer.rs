@@ -179,7 +179,7 @@ impl Failure {
         let why = match addresses {
             Addresses::Bound(_) => String::new(),
             Addresses::Neg => ": discovery knows no such name".to_owned(),
-            Addresses::Failed(why) => format!(": {why}"),
+            Addresses::Failed(cause) => format!(": {}", cause.reason),
             Addresses::Pending => ": discovery has not answered yet".to_owned(),
         };
         Self::new(Word::NoEndpoints, format!("{logical}: bound to {bound}, which has no endpoints{why}")).retryable()

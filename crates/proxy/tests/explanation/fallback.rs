@@ -148,7 +148,7 @@ fn where_nobody_is_anywhere_the_first_name_is_kept() {
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
         * /svc/users                        the first of these that leads somewhere
         *   /#/fs/empty   waypost.toml:7:1  bound: no endpoints
-            /#/fs/broken  waypost.toml:7:1  not tried: /#/fs/empty exists, with no endpoints; no alternative has anybody either; it would be bound: discovery failed: broken:1:10: there is no port
+            /#/fs/broken  waypost.toml:7:1  not tried: /#/fs/empty exists, with no endpoints; no alternative has anybody either; it would be bound: discovery failed: DIR/disco/broken:1:10: there is no port
           fallback is `endpoints` (waypost.toml:5:1): an alternative is tried where a name does not exist or has nobody to ask
     4. service   what holds for /svc/users
     5. client    /#/fs/empty gets 100 % of the requests

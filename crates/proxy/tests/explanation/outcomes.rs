@@ -295,16 +295,16 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
           waypost.toml:16:1  decides  /svc/web => /#/fs/broken | /#/lab/beta
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
         * /svc/web                           the first of these that leads somewhere
-        *   /#/fs/broken  waypost.toml:16:1  bound: discovery failed: broken:1:10: there is no port
-            /#/lab/beta   waypost.toml:16:1  not tried: /#/fs/broken exists, but discovery failed (broken:1:10: there is no port); a fallback is only for names that do not exist; it would be bound: 127.0.0.1:8082
+        *   /#/fs/broken  waypost.toml:16:1  bound: discovery failed: DIR/disco/broken:1:10: there is no port
+            /#/lab/beta   waypost.toml:16:1  not tried: /#/fs/broken exists, but discovery failed (DIR/disco/broken:1:10: there is no port); a fallback is only for names that do not exist; it would be bound: 127.0.0.1:8082
           fallback is `name` (default): an alternative is tried where a name does not exist
     4. service   what holds for /svc/web
     5. client    /#/fs/broken gets 100 % of the requests
           endpoint                none
           clear text: nobody is asked who he is
 
-    note: /#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (broken:1:10: there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = "endpoints"`
-    no_endpoints: /svc/web: bound to /#/fs/broken, which has no endpoints: broken:1:10: there is no port (the client gets 502, no_endpoints)
+    note: /#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (DIR/disco/broken:1:10: there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = "endpoints"`
+    no_endpoints: /svc/web: bound to /#/fs/broken, which has no endpoints: there is no port (the client gets 502, no_endpoints)
     "##);
     insta::assert_json_snapshot!(lab.brief(&said), @r##"
     {
@@ -342,7 +342,7 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
             "bound": {
               "addr": {
                 "type": "failed",
-                "cause": "broken:1:10: there is no port"
+                "cause": "DIR/disco/broken:1:10: there is no port"
               },
               "id": "/#/fs/broken",
               "path": "/"
@@ -375,7 +375,7 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
             },
             "tls": null,
             "lost": "not_reached",
-            "why": "/#/fs/broken exists, but discovery failed (broken:1:10: there is no port); a fallback is only for names that do not exist"
+            "why": "/#/fs/broken exists, but discovery failed (DIR/disco/broken:1:10: there is no port); a fallback is only for names that do not exist"
           }
         ]
       },
@@ -393,18 +393,18 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
           "client": "...",
           "tls": null,
           "tls_from": "default",
-          "error": "/svc/web: bound to /#/fs/broken, which has no endpoints: broken:1:10: there is no port"
+          "error": "/svc/web: bound to /#/fs/broken, which has no endpoints: there is no port"
         }
       ],
       "service": "...",
       "error": {
         "status": 502,
-        "message": "/svc/web: bound to /#/fs/broken, which has no endpoints: broken:1:10: there is no port",
+        "message": "/svc/web: bound to /#/fs/broken, which has no endpoints: there is no port",
         "word": "no_endpoints"
       },
       "empty_share": 0.0,
       "notes": [
-        "/#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (broken:1:10: there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = \"endpoints\"`"
+        "/#/lab/beta is not tried: /#/fs/broken exists, but discovery failed (DIR/disco/broken:1:10: there is no port); a fallback is only for names that do not exist; to fall back, take away the name itself and not only its endpoints, or set `fallback = \"endpoints\"`"
       ]
     }
     "##);

@@ -97,7 +97,7 @@ fn addresses(resolution: &Resolution, port: u16) -> Addresses {
     match resolution {
         Resolution::Known(ips) => Addresses::Bound(ips.iter().map(|ip| endpoint(*ip, port)).collect()),
         Resolution::Unknown => Addresses::Neg,
-        Resolution::Temporary(error) => Addresses::Failed(Arc::from(error.as_str())),
+        Resolution::Temporary(error) => Addresses::Failed(error.as_str().into()),
     }
 }
 

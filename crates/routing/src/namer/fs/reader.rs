@@ -15,7 +15,7 @@ use super::super::stamp::Stamp;
 use super::file::{self, Line};
 use super::listing::{DEEPEST, Listing, MOST_FILES};
 use super::{Directory, Shared, Tree};
-use crate::address::{AddressSet, Addresses, Endpoint};
+use crate::address::{AddressSet, Addresses, Cause, Endpoint};
 use crate::generation::Generation;
 
 /// All that is known of the files below one root.
@@ -38,7 +38,7 @@ struct File {
     /// The last good content.
     content: Option<Arc<[Line]>>,
     /// What is wrong with the content now.
-    problem: Option<Finding>,
+    problem: Option<Unusable>,
     set: Arc<AddressSet>,
 }
 
@@ -136,7 +136,7 @@ impl Reader {
             let path = self.root.join(name);
             let unresolved = unresolved
                 .map(move |host| Finding::warning("fs-host", format!("{}: `{host}` does not resolve", path.display())));
-            file.problem.iter().cloned().chain(unresolved)
+            file.problem.iter().map(|problem| (*problem.finding).clone()).chain(unresolved)
         });
         complaint.chain(files).collect()
     }
@@ -204,13 +204,14 @@ impl Reader {
                 }
                 file.content = Some(lines.into());
             }
-            Err(Unusable { finding, .. }) => {
-                if file.problem.as_ref().map(|known| &known.message) != Some(&finding.message) {
+            Err(problem) => {
+                let finding = &problem.finding;
+                if file.problem.as_ref().map(|known| &known.finding.message) != Some(&finding.message) {
                     let kept = if file.content.is_some() { "the last good content" } else { "nothing" };
                     let place = finding.place().map(|(_, line, col)| format!("{line}:{col}"));
                     tracing::warn!(file = %path.display(), place, reason = finding.message, kept, "file not usable");
                 }
-                file.problem = Some(finding);
+                file.problem = Some(problem);
             }
         }
         file.publish(&self.hosts, &self.generation);
@@ -240,8 +241,8 @@ impl File {
 
     fn addresses(&self, hosts: &HashMap<Arc<str>, Resolution>) -> Addresses {
         let Some(lines) = &self.content else {
-            let reason = self.problem.as_ref().map_or_else(|| "it was not read".to_owned(), reason);
-            return Addresses::Failed(Arc::from(reason));
+            let cause = self.problem.as_ref().map(|problem| problem.cause.clone());
+            return Addresses::Failed(cause.unwrap_or_else(|| "it was not read".into()));
         };
         // By address: the same one again changes its weight.
         let mut endpoints: Vec<Endpoint> = Vec::with_capacity(lines.len());
@@ -258,7 +259,7 @@ impl File {
                         &[]
                     }
                     Some(Resolution::Temporary(error)) => {
-                        unresolved = Some(Addresses::Failed(Arc::from(format!("{name}: {error}"))));
+                        unresolved = Some(Addresses::Failed(format!("{name}: {error}").as_str().into()));
                         &[]
                     }
                 },
@@ -278,15 +279,6 @@ impl File {
     }
 }
 
-/// With the place in the file, which callers know the name of anyway; not with its directory, which is nobody's business.
-fn reason(problem: &Finding) -> String {
-    let place = problem.place().and_then(|(file, line, col)| {
-        let name = Path::new(&file).file_name()?.to_string_lossy().into_owned();
-        Some(format!("{name}:{line}:{col}: "))
-    });
-    place.unwrap_or_default() + &problem.message
-}
-
 fn name_of(line: &Line) -> Option<&Arc<str>> {
     match &line.host {
         Host::Ip(_) => None,
@@ -295,30 +287,44 @@ fn name_of(line: &Line) -> Option<&Arc<str>> {
 }
 
 /// A file without endpoints to use.
+#[derive(Debug)]
 struct Unusable {
-    finding: Finding,
+    finding: Box<Finding>,
+    cause: Cause,
     gone: bool,
 }
 
+impl Unusable {
+    /// As a whole.
+    fn whole(path: &Path, reason: &str) -> Self {
+        let file = path.display().to_string();
+        let finding = Finding::warning("fs-file", format!("{file} {reason}"));
+        let cause = Cause { reason: format!("its file {reason}").into(), place: Some(file.into()) };
+        Self { finding: Box::new(finding), cause, gone: false }
+    }
+
+    fn at(path: &Path, text: String, span: Span, message: &str) -> Self {
+        let source = Source { name: path.display().to_string(), text };
+        let finding = Finding::warning("fs-file", message).at(Arc::new(source), span);
+        let place = finding.place().map(|(file, line, col)| format!("{file}:{line}:{col}").into());
+        Self { cause: Cause { reason: message.into(), place }, finding: Box::new(finding), gone: false }
+    }
+}
+
 fn content(path: &Path) -> Result<Vec<Line>, Unusable> {
-    let unusable = |message: String| Unusable { finding: Finding::warning("fs-file", message), gone: false };
     let bytes = read_bounded(path).map_err(|error| Unusable {
         gone: error.kind() == io::ErrorKind::NotFound,
-        ..unusable(format!("{} can't be read: {error}", path.display()))
+        ..Unusable::whole(path, &format!("can't be read: {error}"))
     })?;
     if bytes.len() > MOST_BYTES {
-        return Err(unusable(format!("{} has more than {MOST_BYTES} bytes", path.display())));
+        return Err(Unusable::whole(path, &format!("has more than {MOST_BYTES} bytes")));
     }
-    let at = |text: String, span: Span, message: String| {
-        let source = Source { name: path.display().to_string(), text };
-        Unusable { finding: Finding::warning("fs-file", message).at(Arc::new(source), span), gone: false }
-    };
     let text = String::from_utf8(bytes).map_err(|error| {
         let start = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        at(text, Span { start, end: start }, "this is not UTF-8".to_owned())
+        Unusable::at(path, text, Span { start, end: start }, "this is not UTF-8")
     })?;
-    file::parse(&text).map_err(|error| at(text, error.span, error.kind.to_string()))
+    file::parse(&text).map_err(|error| Unusable::at(path, text, error.span, &error.kind.to_string()))
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
