@@ -47,6 +47,7 @@ mod values;
 pub use self::client::{ClientPolicies, ClientPolicy, Pool, Protocol};
 pub use self::defaults::{Documented, documented};
 pub use self::lint::lints;
+pub use self::namer::NamerOrigin;
 pub use self::router::{Fallback, RouterConfig};
 pub use self::server::{ContextFrom, OverrideSource, Overrides, ServerConfig, ServerTls};
 pub use self::service::{Budget, Classifier, Retries, ServicePolicies, ServicePolicy};
@@ -159,6 +160,7 @@ impl Config {
         let watch = root.flag("watch", false, reader);
         let shutdown_grace = shutdown_grace(root.take("shutdown").as_ref(), reader);
         let (namers, served) = namer::read(root.take("namers").as_ref(), reader);
+        let (namers, origins): (Vec<_>, Vec<_>) = namers.into_iter().unzip();
         let routers = root.take("routers");
         let sections = routers.as_ref().map(|item| item.sections(reader)).unwrap_or_default();
         if sections.is_empty() && routers.is_none_or(|item| item.is_list()) {
@@ -167,8 +169,13 @@ impl Config {
         }
         root.finish(reader);
         let mut listeners = Vec::new();
-        let mut shared =
-            Shared { served: &served, materials: &mut materials, seen: &mut seen, listeners: &mut listeners };
+        let mut shared = Shared {
+            served: &served,
+            namers: origins.into(),
+            materials: &mut materials,
+            seen: &mut seen,
+            listeners: &mut listeners,
+        };
         let routers: Vec<_> =
             sections.into_iter().filter_map(|section| RouterConfig::read(section, &mut shared, reader)).collect();
         lint::wrong_certificates(&routers, &namers, &listeners, reader);

@@ -1,8 +1,9 @@
 //! `[[namers]]`: where names are resolved, and what their bound paths look like.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use waypost_naming::{Path, Rewrite, Segment, Span};
+use waypost_naming::{Path, Place, Rewrite, Segment, Span};
 use waypost_routing::{Endpoint, NamerConfig, NamerKind, Transformer};
 
 use super::defaults;
@@ -18,15 +19,41 @@ enum Is {
     Rewrite,
 }
 
-/// The namers at `item`, and what they and the built-in ones answer for.
-pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<NamerConfig>, Served) {
+/// A namer as people find it: what explanations call it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamerOrigin {
+    /// `fs`, `static` or `rewrite`.
+    pub kind: &'static str,
+    /// Where its files are.
+    pub root_dir: Option<PathBuf>,
+    /// The section's place.
+    pub from: Place,
+}
+
+impl NamerOrigin {
+    fn of(kind: &NamerKind, from: Place) -> Self {
+        let (kind, root_dir) = match kind {
+            NamerKind::Fs { root_dir } => ("fs", Some(root_dir.clone())),
+            NamerKind::Static { .. } => ("static", None),
+            NamerKind::Rewrite(_) => ("rewrite", None),
+        };
+        Self { kind, root_dir, from }
+    }
+}
+
+/// The namers at `item`, each with its origin, and what they and the built-in ones answer for.
+pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<(NamerConfig, NamerOrigin)>, Served) {
     let mut served = Served::builtin();
     let mut namers = Vec::new();
     for section in item.map(|item| item.sections(reader)).unwrap_or_default() {
+        let from = reader.place(section.span().start);
         match one(section, reader) {
             Some((prefix, kind, transformers)) => {
                 served.add(&prefix, kind.as_ref(), &transformers);
-                namers.extend(kind.map(|kind| NamerConfig { prefix, kind, transformers }));
+                namers.extend(kind.map(|kind| {
+                    let origin = NamerOrigin::of(&kind, from);
+                    (NamerConfig { prefix, kind, transformers }, origin)
+                }));
             }
             None => served.incomplete(),
         }

@@ -15,6 +15,7 @@ use super::dtab::Rules;
 use super::identifier;
 use super::kinds::{Kind, Kinds};
 use super::lint::{self, Bounds, Known, Lead, Listener, Open, Requests, Served, Shape};
+use super::namer::NamerOrigin;
 use super::raw::{Reader, Section};
 use super::server::ServerConfig;
 use super::service::ServicePolicies;
@@ -46,6 +47,8 @@ pub struct RouterConfig {
     pub service: ServicePolicies,
     /// What holds for bound paths.
     pub client: ClientPolicies,
+    /// What explanations call the namers; in the order of [`Config::namers`](super::Config::namers).
+    pub namers: Arc<[NamerOrigin]>,
     /// The section's place.
     pub from: Place,
 }
@@ -73,6 +76,7 @@ impl Fallback {
 /// What all routers share.
 pub(super) struct Shared<'a> {
     pub(super) served: &'a Served,
+    pub(super) namers: Arc<[NamerOrigin]>,
     pub(super) materials: &'a mut Materials,
     pub(super) seen: &'a mut Seen,
     pub(super) listeners: &'a mut Vec<Listener>,
@@ -179,6 +183,7 @@ impl RouterConfig {
             servers,
             service,
             client,
+            namers: Arc::clone(&shared.namers),
             from,
         };
         Some((router, known))

@@ -128,7 +128,7 @@ mod tests {
         };
         let dtab = Dtab::parse_at(text, place).unwrap();
         let (none, _) = NamerSet::read(&[]);
-        cycle(&dtab, &Configured::new(&none), &start.parse().unwrap()).map(|cycle| cycle.to_string())
+        cycle(&dtab, &Configured::new(&none, &[]), &start.parse().unwrap()).map(|cycle| cycle.to_string())
     }
 
     #[test]

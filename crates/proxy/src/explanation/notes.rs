@@ -53,7 +53,7 @@ pub(super) fn about_tls(client: &ClientPolicy) -> Option<String> {
 
 /// The way round of rules that lead back to themselves.
 pub(super) fn about_cycle(router: &Router, dtab: &Dtab, logical: &Path) -> Option<String> {
-    let cycle = cycle(dtab, &Configured::new(&router.namers), logical)?;
+    let cycle = cycle(dtab, &Configured::of(router), logical)?;
     Some(format!("{cycle}; one of these rules has to lead to another name"))
 }
 

@@ -19,7 +19,7 @@ pub(super) fn explained(router: &Router, dtab: &Dtab, path: &Path) -> Annotated 
     let tree = router.delegate(dtab, path);
     let mut shown = plain(&tree);
     put_tls(&mut shown, router);
-    annotated(&tree, shown, dtab, &Configured::new(&router.namers), router.config.fallback.value)
+    annotated(&tree, shown, dtab, &Configured::of(router), router.config.fallback.value)
 }
 
 /// For `/delegator.json`.

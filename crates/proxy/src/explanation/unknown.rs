@@ -2,9 +2,13 @@
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use waypost_naming::{Answer, Namer, Path};
 use waypost_routing::{AddressSet, NamerSet};
+
+use crate::config::NamerOrigin;
+use crate::plan::Router;
 
 /// Namers that can say why they don't know a name.
 pub(crate) trait Namers: Namer<Addr = Arc<AddressSet>> {
@@ -15,6 +19,8 @@ pub(crate) trait Namers: Namer<Addr = Arc<AddressSet>> {
 /// The namers of a router.
 pub(super) struct Configured<'a> {
     namers: &'a NamerSet,
+    /// What they are called, in their order.
+    origins: &'a [NamerOrigin],
     /// All names that they know: looked up once, and only if one was missed.
     names: OnceCell<Vec<Path>>,
     /// How often a hint may still be looked for.
@@ -22,29 +28,37 @@ pub(super) struct Configured<'a> {
 }
 
 impl<'a> Configured<'a> {
-    pub(super) const fn new(namers: &'a NamerSet) -> Self {
-        Self { namers, names: OnceCell::new(), hints: Cell::new(MOST_HINTS) }
+    pub(super) fn of(router: &'a Router) -> Self {
+        Self::new(&router.namers, &router.config.namers)
+    }
+
+    pub(super) const fn new(namers: &'a NamerSet, origins: &'a [NamerOrigin]) -> Self {
+        Self { namers, origins, names: OnceCell::new(), hints: Cell::new(MOST_HINTS) }
     }
 
     fn names_under(&self, prefix: &Path) -> impl Iterator<Item = &Path> {
         self.names.get_or_init(|| self.namers.bound_names()).iter().filter(move |name| name.starts_with(prefix))
     }
 
-    /// What the namer at `prefix` has to say of `path`, which is below it.
-    fn unknown_to(&self, prefix: &Path, path: &Path) -> String {
+    /// What `namer` has to say of `path`, which is below it.
+    fn unknown_to(&self, namer: Asked<'_>, path: &Path) -> String {
+        let Asked { prefix, origin } = namer;
         if path.len() == prefix.len() {
             return format!("{path} alone names nothing: what is looked for must follow");
         }
         let wanted = relative(path, prefix);
         let Some(hints) = self.hints.get().checked_sub(1) else {
-            return format!("the namer at {prefix} has no `{wanted}`");
+            return format!("{namer} has no `{wanted}`");
         };
         self.hints.set(hints);
         if let Some(deeper) = self.names_under(path).next() {
-            return format!("the namer at {prefix} needs more of a name, such as {deeper}");
+            return format!("{namer} needs more of a name, such as {deeper}");
         }
         let hint = one_of(&wanted, self.names_under(prefix).map(|name| relative(name, prefix)));
-        format!("the namer at {prefix} has no `{wanted}`{hint}")
+        match origin.and_then(|origin| origin.root_dir.as_deref()) {
+            Some(root) => format!("{namer} has no file for `{wanted}` in {}{hint}", root.display()),
+            None => format!("{namer} has no `{wanted}`{hint}"),
+        }
     }
 }
 
@@ -59,9 +73,12 @@ impl Namer for Configured<'_> {
 impl Namers for Configured<'_> {
     fn unknown(&self, path: &Path) -> String {
         // The last one is asked first; they are all of one prefix or of one inside the other's.
-        let asked: Vec<&Path> = self.namers.prefixes().filter(|prefix| path.starts_with(prefix)).collect();
-        if let Some(prefix) = asked.last() {
-            return self.unknown_to(prefix, path);
+        let origins = self.origins.iter().map(Some).chain(iter::repeat(None));
+        let namers = self.namers.prefixes().zip(origins).map(|(prefix, origin)| Asked { prefix, origin });
+        let mut asked: Vec<Asked<'_>> = namers.filter(|namer| path.starts_with(namer.prefix)).collect();
+        if let Some(last) = asked.pop() {
+            let others = asked.iter().rev().map(|namer| format!("; nor has {namer}"));
+            return self.unknown_to(last, path) + &others.collect::<String>();
         }
         match path.segments().first().map(waypost_naming::Segment::as_bytes) {
             Some(b"#") => {
@@ -71,6 +88,22 @@ impl Namers for Configured<'_> {
             }
             Some(b"$") => format!("the built-in namer {} does not take it", path.take(2)),
             Some(_) | None => "no rule matches it, and it is no namer's".to_owned(),
+        }
+    }
+}
+
+/// A namer that was asked in vain.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    prefix: &'a Path,
+    origin: Option<&'a NamerOrigin>,
+}
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.origin {
+            Some(NamerOrigin { kind, from, .. }) => write!(f, "the {kind} namer at {} ({from})", self.prefix),
+            None => write!(f, "the namer at {}", self.prefix),
         }
     }
 }
@@ -114,23 +147,18 @@ const MOST_COMPARED: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
-    use waypost_naming::Segment;
-    use waypost_routing::{NamerConfig, NamerKind};
-
+    use super::super::offline;
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn a_missing_name_is_told_with_who_was_asked_and_what_there_is() {
-        let segment = |name: &str| Segment::new(name.to_owned()).unwrap();
-        let services = ["users", "web"].map(|name| (segment(name), Vec::new())).to_vec();
-        let prefix: Path = "/lab".parse().unwrap();
-        let (set, _) =
-            NamerSet::read(&[NamerConfig { prefix, kind: NamerKind::Static { services }, transformers: Vec::new() }]);
-        let namers = Configured::new(&set);
+        let router = router(LAB);
+        let namers = Configured::of(&router);
         for (path, why) in [
-            ("/#/lab/user", "the namer at /#/lab has no `user`; did you mean `users`?"),
-            ("/#/lab/wep/x", "the namer at /#/lab has no `wep/x`; did you mean `web`?"),
-            ("/#/lab/other", "the namer at /#/lab has no `other`; it has `users`, `web`"),
+            ("/#/lab/user", "the static namer at /#/lab (w.toml:1:1) has no `user`; did you mean `users`?"),
+            ("/#/lab/wep/x", "the static namer at /#/lab (w.toml:1:1) has no `wep/x`; did you mean `web`?"),
+            ("/#/lab/other", "the static namer at /#/lab (w.toml:1:1) has no `other`; it has `users`, `web`"),
             ("/#/lab", "/#/lab alone names nothing: what is looked for must follow"),
             ("/#/fs/users", "no namer answers for /#/fs; there are `/#/lab`"),
             ("/#", "no namer answers for /#; there are `/#/lab`"),
@@ -141,7 +169,37 @@ mod tests {
             assert_eq!(namers.unknown(&path.parse().unwrap()), why, "{path}");
         }
         let (none, _) = NamerSet::read(&[]);
-        let unknown = Configured::new(&none).unknown(&"/#/fs/users".parse().unwrap());
+        let unknown = Configured::new(&none, &[]).unknown(&"/#/fs/users".parse().unwrap());
         assert_eq!(unknown, "no namer answers for /#/fs; there are no [[namers]]");
+    }
+
+    #[test]
+    fn of_a_missing_file_the_directory_is_told_and_each_namer_that_was_asked() {
+        let fs = "[[namers]]\nkind = \"fs\"\nroot_dir = \"src\"\n";
+        let router = router(&format!("{fs}{LAB}{fs}prefix = \"lab\"\n"));
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        for (path, why) in [
+            (
+                "/#/fs/mian.rs",
+                "the fs namer at /#/fs (w.toml:1:1) has no file for `mian.rs` in SRC; did you mean `main.rs`?",
+            ),
+            ("/#/fs/cli", "the fs namer at /#/fs (w.toml:1:1) needs more of a name, such as /#/fs/cli/certs.rs"),
+            (
+                "/#/lab/plam.rs",
+                "the fs namer at /#/lab (w.toml:9:1) has no file for `plam.rs` in SRC; did you mean `plan.rs`?; \
+                 nor has the static namer at /#/lab (w.toml:4:1)",
+            ),
+        ] {
+            let said = Configured::of(&router).unknown(&path.parse().unwrap());
+            assert_eq!(said.replace(&*root.to_string_lossy(), "SRC"), why, "{path}");
+        }
+    }
+
+    const LAB: &str = "[[namers]]\nkind = \"static\"\nprefix = \"lab\"\n[namers.services]\nusers = []\nweb = []\n";
+
+    fn router(namers: &str) -> Router {
+        let text = format!("{namers}[[routers]]\n[[routers.servers]]\nport = 0\n");
+        let config = Config::parse("w.toml", &text, std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().config;
+        offline(&config, &config.routers[0])
     }
 }

@@ -16,7 +16,7 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
           waypost.toml:17:1  decides      /svc/web => /#/lab/user | /#/k8s/web | /#/lab/users | /#/lab/beta
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
         * /svc/web                           the first of these that leads somewhere
-            /#/lab/user   waypost.toml:17:1  leads nowhere: the namer at /#/lab has no `user`; did you mean `users`?
+            /#/lab/user   waypost.toml:17:1  leads nowhere: the static namer at /#/lab (waypost.toml:6:1) has no `user`; did you mean `users`?
             /#/k8s/web    waypost.toml:17:1  leads nowhere: no namer answers for /#/k8s; there are `/#/fs`, `/#/lab`
         *   /#/lab/users  waypost.toml:17:1  bound: 127.0.0.1:8080, 127.0.0.1:8081
             /#/lab/beta   waypost.toml:17:1  not tried: /#/lab/users answered; it would be bound: 127.0.0.1:8082
@@ -70,7 +70,7 @@ fn a_fallback_says_which_branch_answered_and_why_the_others_did_not() {
               "from": "waypost.toml:17:1"
             },
             "lost": "negative",
-            "why": "the namer at /#/lab has no `user`; did you mean `users`?"
+            "why": "the static namer at /#/lab (waypost.toml:6:1) has no `user`; did you mean `users`?"
           },
           {
             "type": "neg",
@@ -230,7 +230,7 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
         *   0.9 * /#/fs/web     waypost.toml:16:1  bound: 127.0.0.1:8091, 127.0.0.1:8092, 90 % of the requests
         *   0.1 * /svc/web      waypost.toml:16:1  each of these, by weight, renormalised: 2 of 4 left out
         *     1 * /#/lab/users  waypost.toml:16:1  bound: 127.0.0.1:8080, 127.0.0.1:8081, 10 % of the requests
-              1 * /#/lab/gone   waypost.toml:16:1  left out of the union: the namer at /#/lab has no `gone`; it has `beta`, `nobody`, `users`
+              1 * /#/lab/gone   waypost.toml:16:1  left out of the union: the static namer at /#/lab (waypost.toml:6:1) has no `gone`; it has `beta`, `nobody`, `users`
               0 * /#/lab/beta   waypost.toml:16:1  gets no requests: its weight is 0
               1 * !             waypost.toml:16:1  left out of the union: a `!` counts for nothing in a union
     4. service   what holds for /svc/web
@@ -248,7 +248,7 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
           all else as for /#/fs/web
           clear text: nobody is asked who he is
 
-    note: /#/lab/gone is left out of its union, and its weight goes to the others: the namer at /#/lab has no `gone`; it has `beta`, `nobody`, `users`
+    note: /#/lab/gone is left out of its union, and its weight goes to the others: the static namer at /#/lab (waypost.toml:6:1) has no `gone`; it has `beta`, `nobody`, `users`
     note: ! is left out of its union, and its weight goes to the others: a `!` counts for nothing in a union
     bound: sent to /#/fs/web or /#/lab/users
     "##);
@@ -371,7 +371,7 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
                       "from": "waypost.toml:16:1"
                     },
                     "lost": "left_out",
-                    "why": "the namer at /#/lab has no `gone`; it has `beta`, `nobody`, `users`"
+                    "why": "the static namer at /#/lab (waypost.toml:6:1) has no `gone`; it has `beta`, `nobody`, `users`"
                   }
                 },
                 {
@@ -489,7 +489,7 @@ fn a_weighted_split_shows_shares_and_what_is_left_out() {
       "error": null,
       "empty_share": 0.0,
       "notes": [
-        "/#/lab/gone is left out of its union, and its weight goes to the others: the namer at /#/lab has no `gone`; it has `beta`, `nobody`, `users`",
+        "/#/lab/gone is left out of its union, and its weight goes to the others: the static namer at /#/lab (waypost.toml:6:1) has no `gone`; it has `beta`, `nobody`, `users`",
         "! is left out of its union, and its weight goes to the others: a `!` counts for nothing in a union"
       ]
     }
@@ -1195,9 +1195,13 @@ port = 4140
 #[test]
 fn a_rule_that_only_says_no_is_told() {
     let lab = Lab::of_rules("/svc => /#/lab ;\n/#/lab/users => ~ ;\n/#/lab/gone => ~ ;\n");
-    for (host, wanted) in
-        [("gone", "the rule at waypost.toml:18:1 says `~`, and the namer at /#/lab has no `gone`"), ("users", "bound:")]
-    {
+    for (host, wanted) in [
+        (
+            "gone",
+            "the rule at waypost.toml:18:1 says `~`, and the static namer at /#/lab (waypost.toml:6:1) has no `gone`",
+        ),
+        ("users", "bound:"),
+    ] {
         let text = lab.text(&lab.explain(&format!("http://{host}/"), &[]));
         assert!(text.contains(wanted), "{text}");
     }
