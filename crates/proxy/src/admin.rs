@@ -43,6 +43,8 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// Why this waypost should get no traffic (yet, or any more): one sentence each.
     fn readiness(&self) -> Result<(), Vec<String>>;
+    /// How often anything that decisions depend on has changed: grows after the change can be seen.
+    fn generation(&self) -> u64;
     /// Where the routers listen.
     fn listeners(&self) -> Vec<Listener>;
     /// The counts of all workers, merged.

@@ -49,6 +49,9 @@ pub(crate) use self::unknown::{Namers, one_of};
 pub struct Explanation {
     /// The router's label.
     pub router: String,
+    /// The generation that it was decided in, as `/requests.json` counts them; `None` where nothing runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// What was asked.
     pub request: Request,
     /// The logical path; `None`: no identifier names the request.
@@ -274,6 +277,7 @@ impl Explanation {
     fn new(router: &Router, parts: &Parts) -> Self {
         Self {
             router: router.config.label.to_string(),
+            generation: None,
             request: Request::of(parts),
             identified: None,
             identified_from: String::new(),

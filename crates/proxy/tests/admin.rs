@@ -59,6 +59,9 @@ impl Control for Fake {
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)
     }
+    fn generation(&self) -> u64 {
+        7
+    }
     fn readiness(&self) -> Result<(), Vec<String>> {
         let reasons = self.reasons.lock().unwrap().clone();
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
@@ -394,7 +397,7 @@ async fn explain_answers_every_outcome_with_200() {
     let bound =
         lab.get("/explain.json?url=http://users/x&method=POST&header=l5d-dtab:/svc=%3E/%23/lab/beta").await.json();
     assert_eq!((&bound["outcome"], &bound["leaves"][0]["bound"]), (&json!("bound"), &json!("/#/lab/beta")));
-    assert_eq!(bound["request"]["method"], "POST");
+    assert_eq!((&bound["request"]["method"], &bound["generation"]), (&json!("POST"), &json!(7)));
     let negative = lab.get("/explain.json?router=outgoing&url=http://missing/").await.json();
     assert_eq!((&negative["outcome"], &negative["error"]["status"]), (&json!("negative"), &json!(502)));
     let bad = lab.get("/explain.json?url=http://users/&header=l5d-dtab:%20nonsense").await.json();

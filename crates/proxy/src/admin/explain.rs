@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::Uri;
+use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::Admin;
@@ -12,7 +13,8 @@ use crate::explanation::{Asked, Explanation, Outcome};
 
 pub(super) async fn explain(State(admin): State<Admin>, uri: Uri) -> Result<Response, Refusal> {
     let fields = Fields::of(&uri)?;
-    let router = query::router(&admin, fields.router())?;
+    let label = fields.router().map(str::to_owned);
+    query::router(&admin, label.as_deref())?;
     let url = fields.first("url").ok_or_else(|| {
         Refusal::bad(
             "url is missing: /explain.json?url=http://users/x, with method=, header=Name:value and router= as needed",
@@ -21,12 +23,20 @@ pub(super) async fn explain(State(admin): State<Admin>, uri: Uri) -> Result<Resp
     let headers: Vec<String> = fields.all("header").map(str::to_owned).collect();
     let request = Asked { method: fields.first("method"), url, headers: &headers }.request();
     let request = request.map_err(|error| Refusal::bad(error.render(false)))?;
-    let explanation = decide(&admin, move || crate::explanation::explain(&router, &request)).await?;
+    let asked = admin.clone();
+    let explanation = decide(&admin, move || now(&asked, label.as_deref(), &request)).await??;
     Ok(answer::json(&explanation))
 }
 
-impl Settles for Explanation {
+/// By what is in force now: the number first and then the state, so that the state is never older than its number.
+fn now(admin: &Admin, label: Option<&str>, request: &Parts) -> Result<Explanation, Refusal> {
+    let generation = admin.control.generation();
+    let router = query::router(admin, label)?;
+    Ok(Explanation { generation: Some(generation), ..crate::explanation::explain(&router, request) })
+}
+
+impl Settles for Result<Explanation, Refusal> {
     fn is_pending(&self) -> bool {
-        self.outcome == Outcome::Pending
+        self.as_ref().is_ok_and(|explanation| explanation.outcome == Outcome::Pending)
     }
 }

@@ -83,6 +83,10 @@ impl admin::Control for Control {
         Arc::clone(&self.shared.published.load().snapshot)
     }
 
+    fn generation(&self) -> u64 {
+        self.shared.generation.current()
+    }
+
     fn readiness(&self) -> Result<(), Vec<String>> {
         let published = self.shared.published.load();
         let mut reasons = Vec::new();

@@ -25,7 +25,8 @@ impl Explanation {
         let request = &self.request;
         let title = page.paint(Ink::Bold, &format!("{} {}", request.method, request.target));
         let host = if request.authority.is_empty() { "(none)" } else { &request.authority };
-        page.line(0, &format!("{title}   Host {host}   router {}", self.router));
+        let generation = self.generation.map(|generation| format!("   generation {generation}")).unwrap_or_default();
+        page.line(0, &format!("{title}   Host {host}   router {}{generation}", self.router));
         page.empty_line();
         self.naming(&mut page);
         self.delegation(&mut page);
