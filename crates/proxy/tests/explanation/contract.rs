@@ -404,6 +404,28 @@ fn a_union_says_what_it_loses() {
 }
 
 #[test]
+fn of_a_union_of_which_little_is_left_each_loss_and_what_remains_are_told() {
+    let lab = Lab::of_rules(
+        "/svc/web => 4 * /#/lab/gone & 3 * ! & 2 * /svc/round & 1 * /#/lab/beta ;\n/svc/round => /svc/round ;\n",
+    );
+    let said = lab.explain("http://web/", &[]);
+    assert_eq!((said.outcome, said.leaves.len(), said.leaves[0].share), (Outcome::Bound, 1, 1.0));
+    let text = lab.text(&said);
+    for (branch, says) in [
+        ("/svc/web  ", "renormalised: 3 of 4 left out, the other one gets all"),
+        ("4 * /#/lab/gone ", "left out of the union: the static namer at /#/lab (waypost.toml:6:1) has no `gone`"),
+        ("3 * ! ", "left out of the union: a `!` counts for nothing in a union"),
+        ("2 * /svc/round ", "goes round: /svc/round -> /svc/round (waypost.toml:17:1)"),
+        ("1 * /#/lab/beta ", "bound: 127.0.0.1:8082"),
+    ] {
+        let found = text.lines().any(|line| line.contains(branch) && line.contains(says));
+        assert!(found, "{branch}: {says}\n{text}");
+    }
+    assert!(text.contains("/#/lab/beta gets 100 % of the requests"), "{text}");
+    assert_eq!(said.notes.iter().filter(|note| note.contains("is left out of its union")).count(), 3, "{text}");
+}
+
+#[test]
 fn a_fallback_that_an_empty_set_does_not_reach_is_pointed_out() {
     let shown = Lab::new().json("http://spare/", &[]);
     assert_eq!(shown["outcome"], "no_endpoints");

@@ -111,6 +111,7 @@ fn union(tree: &Value) -> String {
     match left_out {
         0 => "each of these, by weight".to_owned(),
         _ if left_out == all => "none of these is left".to_owned(),
+        _ if left_out + 1 == all => format!("renormalised: {left_out} of {all} left out, the other one gets all"),
         _ => format!("each of these, by weight, renormalised: {left_out} of {all} left out"),
     }
 }
