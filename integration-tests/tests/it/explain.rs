@@ -229,6 +229,78 @@ async fn policy_values_are_refined_by_prefix_in_order() {
 }
 
 #[tokio::test]
+async fn what_runs_and_what_is_written_lead_alike_for_wildcards_overrides_and_what_is_missing() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out")
+        .dtab("/svc => /#/fs ;\n/svc/*/eu => /#/fs/users ;\n/svc/shop => 8 * /#/fs/gone & 1 * /#/fs/lost & 1 * /#/fs/users ;")
+        .keys("identifier = [{ kind = \"header\" }, { kind = \"header.token\" }]")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    for args in [
+        ["http://x/", "-H", "l5d-name: /any/eu/west"],
+        ["http://users/", "-H", "l5d-dtab: /svc/users => /#/fs/none | /svc/any/eu"],
+        ["http://shop/", "-H", "x-none: 1"],
+        ["http://usres/", "-H", "x-none: 1"],
+        ["http://users/", "-H", "l5d-dtab: /svc/users => /svc/users"],
+        ["http://users/", "-H", "l5d-dtab: nonsense"],
+    ] {
+        let running = proxy.explain(&args).await;
+        let offline = proxy.explain_offline(&args).await;
+        assert_eq!(running.code, offline.code, "{args:?}");
+        let (mut running, offline) = (running.json(), offline.json());
+        let generation = running.as_object_mut().and_then(|said| said.remove("generation"));
+        assert!(generation.is_some_and(|generation| generation.is_u64()), "{args:?}: {running}");
+        assert_eq!(running, offline, "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_generation_is_that_of_requests_and_grows_with_what_changes() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out").endpoint("users", users.addr()).start().await;
+    proxy.get("users", "/").await.is(200);
+    let explained = async || proxy.explain(&["http://users/"]).await.json()["generation"].as_u64().expect("a number");
+    let before = explained().await;
+    let requests = eventually("the request is in the table", async || {
+        let requests = proxy.admin("/requests.json").await.is(200).json();
+        if requests["requests"][0].is_object() { Ok(requests) } else { Err(requests.to_string()) }
+    })
+    .await;
+    assert_eq!(requests["requests"][0]["generation"], before, "{requests}");
+    proxy.spec().disco().set("beta", &[users.addr()]);
+    eventually("another name, another generation", async || {
+        let now = explained().await;
+        if now > before { Ok(()) } else { Err(format!("{before}, then {now}")) }
+    })
+    .await;
+    let config = proxy.spec().config_arg();
+    let text = waypost(&["explain", "--admin", &proxy.spec().admin_addr().to_string(), "http://users/"]).await.exits(0);
+    assert!(text.stdout.lines().next().is_some_and(|line| line.contains("   generation ")), "{}", text.stdout);
+    let text = waypost(&["explain", &config, "http://users/"]).await.exits(0);
+    assert!(!text.stdout.contains("generation"), "nothing runs there: {}", text.stdout);
+}
+
+#[tokio::test]
+async fn place_of_a_malformed_file_is_for_operators_only() {
+    let proxy = Spec::router("out").file("disco/broken", "127.0.0.1 8080\n127.0.0.1 port\n").start().await;
+    let place = proxy.spec().path("disco/broken").display().to_string();
+    let answer = proxy.get("broken", "/").await.is_error(502, "no_endpoints");
+    for told in [answer.l5d_err(), answer.text()] {
+        assert!(
+            told.contains("which has no endpoints: ") && !told.contains(&place) && !told.contains("disco"),
+            "{told}"
+        );
+    }
+    for said in [proxy.explain(&["http://broken/"]).await, proxy.explain_offline(&["http://broken/"]).await] {
+        let said = said.exits(1).json();
+        let tree = said["tree"].to_string();
+        assert!(tree.contains("disco/broken:2:11: "), "{tree}");
+        assert!(answer.l5d_err().ends_with(said["error"]["message"].as_str().expect("a message")), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn admin_that_is_not_there_is_said() {
     let ran = waypost(&["explain", "--admin", &nobody().to_string(), "http://users/"]).await.exits(1);
     assert!(!ran.stderr.is_empty());
