@@ -84,7 +84,7 @@ impl Control for Fake {
             weight: 1.0,
             state: "alive",
             in_flight: 2,
-            latency_ms: Some(1.5),
+            latency_ms: Some(1.499_999_7),
             connections: 3,
             requests: 40,
             failures: 1,

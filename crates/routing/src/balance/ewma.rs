@@ -120,5 +120,6 @@ mod tests {
         let (ewma, start) = (Ewma::new(), Instant::now());
         ewma.record(Duration::from_millis(100), start);
         assert!((millis(ewma.value(start + Duration::from_secs(10))) - 36.8).abs() < 0.1);
+        assert!((millis(ewma.last()) - 100.0).abs() < 0.01, "what people are shown is what was measured");
     }
 }
