@@ -186,7 +186,7 @@ mod tests {
             ("/#/fs/cli", "the fs namer at /#/fs (w.toml:1:1) needs more of a name, such as /#/fs/cli/certs.rs"),
             (
                 "/#/lab/plam.rs",
-                "the fs namer at /#/lab (w.toml:9:1) has no file for `plam.rs` in SRC; did you mean `plan.rs`?; \
+                "the fs namer at /#/lab (w.toml:10:1) has no file for `plam.rs` in SRC; did you mean `plan.rs`?; \
                  nor has the static namer at /#/lab (w.toml:4:1)",
             ),
         ] {
