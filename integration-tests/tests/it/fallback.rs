@@ -63,11 +63,22 @@ async fn an_ejected_name_gives_way_and_its_probes_cost_nobody_anything() {
     for _ in 0..100 {
         client.ask(&Ask::get("users", "/")).await.is(200);
     }
-    let said = proxy.explain(&["http://users/"]).await;
-    assert_eq!(said.json()["leaves"][0]["bound"], "/#/fs/spare", "{said:?}");
-
     let _back = Origin::named("users").http1().port(users).start().await;
     proxy.soon_reaches("users", "users").await;
+}
+
+#[tokio::test]
+async fn a_running_proxy_says_that_an_ejected_name_gave_way() {
+    let spare = Origin::http("spare").await;
+    let once = "accrual = { kind = \"consecutive_failures\", failures = 1, backoff = { min = \"1h\", max = \"1h\" } }";
+    let spec = Spec::router("out").dtab(SPARE).keys("fallback = \"endpoints\"").client(once);
+    let proxy = spec.endpoint("users", nobody()).endpoint("spare", spare.addr()).start().await;
+    assert_eq!(proxy.reaches("users").await, "spare");
+
+    let said = proxy.explain(&["http://users/"]).await;
+    assert_eq!(said.json()["leaves"][0]["bound"], "/#/fs/spare", "{said:?}");
+    let from_the_file = proxy.explain_offline(&["http://users/"]).await;
+    assert_eq!(from_the_file.json()["leaves"][0]["bound"], "/#/fs/users", "{from_the_file:?}");
 }
 
 #[tokio::test]
