@@ -161,7 +161,7 @@ impl<'a> Annotator<'a> {
         if let Some(lost) = fate.lost {
             keys.insert("lost".to_owned(), lost.word().into());
         }
-        if let Some(why) = fate.why.or_else(|| self.negative(tree)) {
+        if let Some(why) = fate.why.or_else(|| self.negative(tree)).or_else(|| self.failed(tree)) {
             keys.insert("why".to_owned(), why.into());
         }
         if cycle.is_some() {
@@ -252,6 +252,14 @@ impl<'a> Annotator<'a> {
                     None => unknown,
                 })
             }
+            _ => None,
+        }
+    }
+
+    /// Whose error it is, where it is a namer's.
+    fn failed(&self, tree: &Tree) -> Option<String> {
+        match (&tree.node, &tree.path) {
+            (DelegateNode::Exception(_), TreePath::Path(path)) => self.namers.asked(path),
             _ => None,
         }
     }

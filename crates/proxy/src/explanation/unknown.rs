@@ -14,6 +14,11 @@ use crate::plan::Router;
 pub(crate) trait Namers: Namer<Addr = Arc<AddressSet>> {
     /// Why `path`, for which no rule speaks, leads nowhere.
     fn unknown(&self, path: &Path) -> String;
+
+    /// Who is asked first for `path`, where that is a configured one, and where it looks.
+    fn asked(&self, _path: &Path) -> Option<String> {
+        None
+    }
 }
 
 /// The namers of a router.
@@ -38,6 +43,13 @@ impl<'a> Configured<'a> {
 
     fn names_under(&self, prefix: &Path) -> impl Iterator<Item = &Path> {
         self.names.get_or_init(|| self.namers.bound_names()).iter().filter(move |name| name.starts_with(prefix))
+    }
+
+    /// The namers that answer for `path`; the last one is asked first.
+    fn responsible(&self, path: &Path) -> impl Iterator<Item = Asked<'a>> {
+        let origins = self.origins.iter().map(Some).chain(iter::repeat(None));
+        let namers = self.namers.prefixes().zip(origins).map(|(prefix, origin)| Asked { prefix, origin });
+        namers.filter(move |namer| path.starts_with(namer.prefix))
     }
 
     /// What `namer` has to say of `path`, which is below it.
@@ -71,11 +83,18 @@ impl Namer for Configured<'_> {
 }
 
 impl Namers for Configured<'_> {
+    fn asked(&self, path: &Path) -> Option<String> {
+        let namer = self.responsible(path).last()?;
+        let root = namer.origin.and_then(|origin| origin.root_dir.as_deref());
+        Some(match root {
+            Some(root) => format!("{namer} looks in {}", root.display()),
+            None => format!("{namer} was asked"),
+        })
+    }
+
     fn unknown(&self, path: &Path) -> String {
         // The last one is asked first; they are all of one prefix or of one inside the other's.
-        let origins = self.origins.iter().map(Some).chain(iter::repeat(None));
-        let namers = self.namers.prefixes().zip(origins).map(|(prefix, origin)| Asked { prefix, origin });
-        let mut asked: Vec<Asked<'_>> = namers.filter(|namer| path.starts_with(namer.prefix)).collect();
+        let mut asked: Vec<Asked<'_>> = self.responsible(path).collect();
         if let Some(last) = asked.pop() {
             let others = asked.iter().rev().map(|namer| format!("; nor has {namer}"));
             return self.unknown_to(last, path) + &others.collect::<String>();
@@ -92,7 +111,7 @@ impl Namers for Configured<'_> {
     }
 }
 
-/// A namer that was asked in vain.
+/// A namer that was asked.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     prefix: &'a Path,

@@ -412,6 +412,23 @@ fn a_name_whose_file_can_not_be_read_shows_what_is_wrong_with_it() {
 
 /// A namer whose task does not run has not answered.
 #[test]
+fn a_directory_that_can_not_be_read_is_shown_and_callers_hear_of_no_path() {
+    let lab = Lab::of_rules("/svc/web => /#/fs/web | /#/lab/beta ;\n");
+    // A file where there was a directory.
+    let root_dir = lab.dir.path().join("disco").join("web");
+    let configs =
+        [NamerConfig { prefix: "/fs".parse().unwrap(), kind: NamerKind::Fs { root_dir }, transformers: Vec::new() }];
+    let (namers, _) = NamerSet::read(&configs);
+    let lab = Lab { router: Router { namers: Arc::new(namers), ..lab.router }, ..lab };
+    let said = lab.explain("http://web/x", &[]);
+    let text = lab.text(&said);
+    let told = &said.error.as_ref().unwrap().message;
+    assert!(told.contains("the directory of names can't be read"), "{told}");
+    assert!(!told.contains("disco"), "{told}");
+    assert!(text.contains("; the fs namer at /#/fs (waypost.toml:2:1) looks in DIR/disco"), "{text}");
+}
+
+#[test]
 fn what_discovery_has_not_answered_for_is_waited_for() {
     let lab = Lab::of_rules("/svc/web => /#/fs/web | /#/lab/beta ;\n");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -49,7 +49,7 @@ enum Tree {
     /// Nobody has looked yet.
     #[default]
     Unread,
-    /// The root was never readable; why is for people.
+    /// The root was never readable; why is for people, callers included: it names no path.
     Unreadable(String),
     Known(Directory),
 }

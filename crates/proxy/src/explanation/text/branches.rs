@@ -96,7 +96,10 @@ fn result(tree: &Value) -> String {
         "exception" if tree.get("cycle").is_some() => {
             format!("{}{}", string(tree, "message").unwrap_or_default(), share(tree))
         }
-        "exception" => format!("error: {}", string(tree, "message").unwrap_or_default()),
+        "exception" => {
+            let why = string(tree, "why").map(|why| format!("; {why}")).unwrap_or_default();
+            format!("error: {}{why}", string(tree, "message").unwrap_or_default())
+        }
         "leaf" => leaf(tree),
         "alt" => "the first of these that leads somewhere".to_owned(),
         "union" => union(tree),

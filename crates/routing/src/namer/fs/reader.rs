@@ -63,7 +63,7 @@ impl Reader {
                 self.complain(Some(error.to_string()));
                 // What was known before still holds.
                 if !matches!(**self.shared.tree.load(), Tree::Known(_)) {
-                    let message = format!("{} can't be read: {error}", self.root.display());
+                    let message = format!("the directory of names can't be read: {error}");
                     self.shared.publish(Tree::Unreadable(message), &self.generation);
                 }
                 return;
