@@ -4,7 +4,7 @@ use integration_tests::*;
 
 const SPARE: &str = "/svc/users => /#/fs/users | /#/fs/spare";
 const QUICK: &str =
-    "accrual = { kind = \"consecutive_failures\", failures = 2, backoff = { min = \"20ms\", max = \"20ms\" } }";
+    "accrual = { kind = \"consecutive_failures\", failures = 2, backoff = { min = \"100ms\", max = \"100ms\" } }";
 
 #[tokio::test]
 async fn by_default_a_name_without_endpoints_is_an_answer_as_in_linkerd() {
