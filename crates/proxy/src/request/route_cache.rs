@@ -88,7 +88,7 @@ impl Table {
     }
 
     /// What was used longest ago matters when something has to go. As long as there is room enough, a look changes no
-    /// order: that would be half of what it costs.
+    /// order: that would touch three more entries of the list.
     fn get(&mut self, key: &[u8]) -> Option<&Rc<Route>> {
         let roomy = self.routes.len() < self.routes.capacity() / 4 * 3;
         if roomy { self.routes.peek(key) } else { self.routes.get(key) }
