@@ -5,6 +5,7 @@
 //! ejected, and after a backoff may be probed, and then the same path is bound anew.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +26,7 @@ pub struct Occupants<'a> {
     pub router: &'a str,
 }
 
-/// What was judged for one binding; nothing where a router does not look at it.
+/// What was judged for one binding, each set once; nothing where a router does not look at it.
 #[derive(Clone, Default)]
 pub struct Occupancy {
     seen: Vec<Judged>,
@@ -75,11 +76,20 @@ pub(crate) struct Judge<'a, N> {
     transformers: &'a [Transformer],
     now: Instant,
     seen: RefCell<Vec<Judged>>,
+    /// What was found, by bound path and set: rules of a request may name the same one thousands of times.
+    known: RefCell<HashMap<(Path, *const AddressSet), bool>>,
 }
 
 impl<'a, N: Namer<Addr = Arc<AddressSet>>> Judge<'a, N> {
     pub(crate) fn new(namer: &'a N, occupants: Occupants<'a>, transformers: &'a [Transformer]) -> Self {
-        Self { namer, occupants, transformers, now: Instant::now(), seen: RefCell::default() }
+        Self {
+            namer,
+            occupants,
+            transformers,
+            now: Instant::now(),
+            seen: RefCell::default(),
+            known: RefCell::default(),
+        }
     }
 
     pub(crate) fn found_vacant(&self) -> bool {
@@ -105,6 +115,10 @@ impl<'a, N: Namer<Addr = Arc<AddressSet>>> Judge<'a, N> {
 
     /// Names that discovery has not answered for are waited for.
     fn has_somebody(&self, bound: &Bound<Arc<AddressSet>>) -> bool {
+        let key = (bound.id.clone(), Arc::as_ptr(&bound.addr));
+        if let Some(known) = self.known.borrow().get(&key) {
+            return *known;
+        }
         let version = bound.addr.version();
         let addresses = bound.addr.snapshot();
         if addresses.is_pending() {
@@ -115,6 +129,7 @@ impl<'a, N: Namer<Addr = Arc<AddressSet>>> Judge<'a, N> {
         let judged = Judged { set: Arc::clone(&bound.addr), version, endpoints: endpoints.collect(), occupied: false };
         let occupied = judged.is_occupied(self.now);
         self.seen.borrow_mut().push(Judged { occupied, ..judged });
+        self.known.borrow_mut().insert(key, occupied);
         occupied
     }
 }

@@ -146,3 +146,17 @@ fn what_transformers_leave_is_what_is_judged() {
     let lab = Lab::new("/s => /#/lab/two | /#/lab/one");
     assert_eq!(lab.found(&[subnet]), "bound /%/near/#/lab/two 1");
 }
+
+/// A request's own rules may name a large set as often as a header has room: that must not cost its endpoints each time.
+#[test]
+fn a_set_is_judged_once_however_often_it_is_named() {
+    for names in ["/#/lab/two", "/#/lab/none"] {
+        let many = [names; 5_000].join(" & ");
+        let lab = Lab::new(&format!("/s => {many}"));
+        let judged = format!("{:?}", lab.bind(&[]).occupancy);
+        assert!(judged.contains("judged: 1,"), "{judged}");
+        let to_one = Transformer { prefix: path("/to"), kind: TransformerKind::Replace { path: path("/#/lab/two") } };
+        let judged = format!("{:?}", lab.bind(&[to_one]).occupancy);
+        assert!(judged.contains("judged: 1,"), "{judged}");
+    }
+}
