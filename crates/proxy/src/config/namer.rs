@@ -65,7 +65,7 @@ pub(super) fn read(item: Option<&Item<'_>>, reader: &mut Reader<'_>) -> (Vec<(Na
 fn one(section: Section<'_>, reader: &mut Reader<'_>) -> Option<(Path, Option<NamerKind>, Vec<Transformer>)> {
     let Chosen { is, kind, mut section } = KINDS.choose_in(section, reader)?;
     let prefix = match section.take("prefix") {
-        Some(item) => prefix(&item, reader),
+        Some(item) => item.prefix_behind("#", ("namer", "lab"), reader),
         None => kind.as_text().and_then(|kind| Path::parse(&format!("/{kind}")).ok()),
     };
     let kind = match is {
@@ -82,27 +82,6 @@ fn one(section: Section<'_>, reader: &mut Reader<'_>) -> Option<(Path, Option<Na
         reader.warning(Lint::UselessTransformer, item.key, message, hint);
     }
     Some((prefix?, kind, transformers?))
-}
-
-/// `lab`, or as linkerd writes it `/lab`.
-fn prefix(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Path> {
-    let text = item.text(reader)?;
-    let slashed = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
-    let path = Path::parse(&slashed).ok().filter(|path| !path.is_empty());
-    match path {
-        Some(path) if path.segments().first().is_some_and(|first| first.as_bytes() == b"#") => {
-            let without = path.drop(1).to_string();
-            let hint = format!("write \"{}\"; names are then `{path}/...`", without.trim_start_matches('/'));
-            reader.error_hint("bad-value", item.value, "a prefix is written without its `/#`", hint);
-            None
-        }
-        Some(path) => Some(path),
-        None => {
-            let hint = "such as \"lab\"; names are then `/#/lab/...`";
-            reader.error_hint("bad-value", item.value, format!("`{text}` is no prefix of a namer"), hint);
-            None
-        }
-    }
 }
 
 fn fs(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<NamerKind> {

@@ -47,6 +47,29 @@ impl<'d> Item<'d> {
         }
     }
 
+    /// `lab`, or as linkerd writes it `/lab`: what stands behind `/#` in the names of a namer, behind `/%` in those of
+    /// a transformer. `of`: whose prefix it is, and an example.
+    pub(super) fn prefix_behind(&self, mark: &str, of: (&str, &str), reader: &mut Reader<'_>) -> Option<Path> {
+        let text = self.text(reader)?;
+        let slashed = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
+        let path = Path::parse(&slashed).ok().filter(|path| !path.is_empty());
+        match path {
+            Some(path) if path.segments().first().is_some_and(|first| first.as_bytes() == mark.as_bytes()) => {
+                let without = path.drop(1).to_string();
+                let hint = format!("write \"{}\"; names are then `{path}/...`", without.trim_start_matches('/'));
+                reader.error_hint("bad-value", self.value, format!("a prefix is written without its `/{mark}`"), hint);
+                None
+            }
+            Some(path) => Some(path),
+            None => {
+                let (who, example) = of;
+                let hint = format!("such as \"{example}\"; names are then `/{mark}/{example}/...`");
+                reader.error_hint("bad-value", self.value, format!("`{text}` is no prefix of a {who}"), hint);
+                None
+            }
+        }
+    }
+
     /// `/#/fs/{service}`, with its text.
     pub(super) fn pattern(&self, reader: &mut Reader<'_>) -> Option<(Pattern, &'d str)> {
         let text = self.text(reader)?;

@@ -48,7 +48,7 @@ fn supplanted(transformers: &[(Transformer, Span)], reader: &mut Reader<'_>) {
 
 fn one(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Transformer> {
     let Chosen { is, kind: spelled, mut section } = KINDS.choose(item, reader)?;
-    let chosen = section.take("prefix").map(|item| prefix(&item, reader));
+    let chosen = section.take("prefix").map(|item| item.prefix_behind("%", ("transformer", "near"), reader));
     let kind = kind(is, &mut section, reader);
     section.finish(reader);
     let kind = kind?;
@@ -106,20 +106,6 @@ fn path(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<Path> {
         reader.error_hint("bad-value", item.value, format!("no namer is asked for `{path}`"), hint);
     }
     system.then_some(path)
-}
-
-/// `near`, or as linkerd writes it `/near`.
-fn prefix(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Path> {
-    let text = item.text(reader)?;
-    let slashed = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
-    let path = Path::parse(&slashed).ok().filter(|path| !path.is_empty());
-    let marked =
-        path.as_ref().is_some_and(|path| path.segments().first().is_some_and(|first| first.as_bytes() == b"%"));
-    if path.is_none() || marked {
-        let hint = "such as \"near\"; bound paths then begin with `/%/near`";
-        reader.error_hint("bad-value", item.value, format!("`{text}` is no prefix of a transformer"), hint);
-    }
-    path.filter(|_| !marked)
 }
 
 const KINDS: Kinds<Is> = Kinds {

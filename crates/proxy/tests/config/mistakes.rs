@@ -745,13 +745,13 @@ port = 4140
       |
       = help: such as "10.1.2.0/24"
 
-    error[bad-value]: `/%/near` is no prefix of a transformer
+    error[bad-value]: a prefix is written without its `/%`
      --> waypost.toml:9:57
       |
     9 |   { kind = "specific_host", host = "10.0.0.1", prefix = "/%/near" },
       |                                                         ^^^^^^^^^
       |
-      = help: such as "near"; bound paths then begin with `/%/near`
+      = help: write "near"; names are then `/%/near/...`
 
     error[unknown-kind]: the transformer `io.l5d.k8s.daemonset` is not supported by this version
       --> waypost.toml:10:12
