@@ -258,7 +258,8 @@ pub fn delegator_json(router: &Router, dtab: &Dtab, path: &Path) -> Value {
 
 /// A delegation by `dtab` and `namers` alone, as steps of an explanation show it.
 pub(crate) fn delegation_text(tree: &Tree, dtab: &Dtab, namers: &dyn Namers, color: Color) -> String {
-    let annotated = annotate::annotated(tree, plain_tree(tree), dtab, namers, Fallback::Name);
+    let there = annotate::There { fallback: Fallback::Name, ejected: &|_| false };
+    let annotated = annotate::annotated(tree, plain_tree(tree), dtab, namers, there);
     text::delegation_text(&rules::rules_with(dtab, &annotated.rules), &annotated, color)
 }
 

@@ -31,13 +31,21 @@ pub(crate) struct Annotated {
     pub(super) notes: Vec<String>,
 }
 
+/// Whether anybody is there, and what a router makes of that.
+#[derive(Clone, Copy)]
+pub(crate) struct There<'a> {
+    pub(crate) fallback: Fallback,
+    /// Whether all endpoints of a name that has some are out.
+    pub(crate) ejected: &'a dyn Fn(&Bound<Arc<AddressSet>>) -> bool,
+}
+
 /// Explains `tree`, which `dtab` and `namers` made; `shown` is the same in linkerd's shape.
 pub(crate) fn annotated(
     tree: &Tree,
     mut shown: Value,
     dtab: &Dtab,
     namers: &dyn Namers,
-    fallback: Fallback,
+    there: There<'_>,
 ) -> Annotated {
     let winners = tree.winner();
     let mut deciding = HashSet::new();
@@ -45,7 +53,7 @@ pub(crate) fn annotated(
     let mut annotator = Annotator {
         dtab,
         namers,
-        fallback,
+        there,
         winners: &winners,
         deciding,
         above: Vec::new(),
@@ -82,7 +90,7 @@ fn mark_deciding(tree: &Tree, winners: &Winners<'_, Arc<AddressSet>>, deciding: 
 struct Annotator<'a> {
     dtab: &'a Dtab,
     namers: &'a dyn Namers,
-    fallback: Fallback,
+    there: There<'a>,
     winners: &'a Winners<'a, Arc<AddressSet>>,
     /// By address: equal branches may stand at several places.
     deciding: HashSet<*const Tree>,
@@ -194,10 +202,11 @@ impl<'a> Annotator<'a> {
         let Some((at, decider)) = decider.and_then(|at| Some((at, members.get(at)?))) else {
             return members.iter().map(|_| Fate::lost(Lost::Negative, None)).collect();
         };
-        let answer = answer(decider, self.fallback);
+        let answer = answer(decider, self.there);
         let behind = members.get(at + 1..).unwrap_or_default();
         if let Answered::WithoutEndpoints(_) = &answer {
-            self.notes.extend(about_fallback(behind, decider, &answer).filter(|_| self.fallback == Fallback::Name));
+            self.notes
+                .extend(about_fallback(behind, decider, &answer).filter(|_| self.there.fallback == Fallback::Name));
         }
         let before = members.iter().take(at).map(|_| Fate::lost(Lost::Negative, None));
         let after = behind.iter().map(|member| {
@@ -244,7 +253,7 @@ impl<'a> Annotator<'a> {
     fn negative(&self, tree: &Tree) -> Option<String> {
         match (&tree.node, &tree.path) {
             (DelegateNode::Neg, TreePath::Neg) => Some("the rule says `~`".to_owned()),
-            (DelegateNode::Vacant(bound), _) => Some(vacant(bound)),
+            (DelegateNode::Vacant(bound), _) => Some(vacant(bound, self.there)),
             (DelegateNode::Neg, TreePath::Path(path)) => {
                 let unknown = self.namers.unknown(path);
                 Some(match self.silent_rule(path) {
@@ -425,12 +434,12 @@ enum Answered {
     Error,
 }
 
-fn answer(decider: &Tree, fallback: Fallback) -> Answered {
+fn answer(decider: &Tree, there: There<'_>) -> Answered {
     let winners = decider.winner();
     let (mut names, mut without) = (Vec::new(), None);
     for winner in winners.leaves() {
         match &winner.node.node {
-            DelegateNode::Leaf(bound) => match nobody(bound) {
+            DelegateNode::Leaf(bound) => match nobody(bound, there) {
                 Some(why) => without = without.or(Some(why)),
                 None => names.push(bound.id.to_string()),
             },
@@ -448,7 +457,7 @@ fn answer(decider: &Tree, fallback: Fallback) -> Answered {
     }
     names.dedup();
     match (names.as_slice(), without) {
-        ([], Some(why)) => match fallback {
+        ([], Some(why)) => match there.fallback {
             Fallback::Name => Answered::WithoutEndpoints(why),
             Fallback::Endpoints => Answered::Nobody(why),
         },
@@ -459,17 +468,19 @@ fn answer(decider: &Tree, fallback: Fallback) -> Answered {
 }
 
 /// Why a name that is bound is passed over.
-fn vacant(bound: &Bound<Arc<AddressSet>>) -> String {
-    nobody(bound).unwrap_or_else(|| format!("{} has endpoints, but all of them are ejected or left out", bound.id))
+fn vacant(bound: &Bound<Arc<AddressSet>>, there: There<'_>) -> String {
+    nobody(bound, there)
+        .unwrap_or_else(|| format!("{} has endpoints, but transformers leave none that can be asked", bound.id))
 }
 
 /// Why requests to a name that is bound find nobody.
-fn nobody(bound: &Bound<Arc<AddressSet>>) -> Option<String> {
+fn nobody(bound: &Bound<Arc<AddressSet>>, there: There<'_>) -> Option<String> {
     let id = &bound.id;
     match &*bound.addr.snapshot() {
         Addresses::Bound(endpoints) if endpoints.is_empty() => Some(format!("{id} exists, with no endpoints")),
         Addresses::Neg => Some(format!("{id} exists, with a host that discovery does not know")),
         Addresses::Failed(why) => Some(format!("{id} exists, but discovery failed ({why})")),
+        Addresses::Bound(_) if (there.ejected)(bound) => Some(format!("all endpoints of {id} are ejected")),
         Addresses::Bound(_) | Addresses::Pending => None,
     }
 }

@@ -4,12 +4,13 @@
 //! in `annotate.rs`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use waypost_naming::{Bound, DelegateNode, Dentry, Dtab, Path};
-use waypost_routing::{AddressSet, Addresses};
+use waypost_routing::{AddressSet, Addresses, Endpoint};
 
-use super::annotate::{Annotated, Tree, annotated};
+use super::annotate::{Annotated, There, Tree, annotated};
 use super::policy::tls_json;
 use super::unknown::Configured;
 use crate::plan::Router;
@@ -19,7 +20,16 @@ pub(super) fn explained(router: &Router, dtab: &Dtab, path: &Path) -> Annotated 
     let tree = router.delegate(dtab, path);
     let mut shown = plain(&tree);
     put_tls(&mut shown, router);
-    annotated(&tree, shown, dtab, &Configured::of(router), router.config.fallback.value)
+    let now = Instant::now();
+    let is_out = |bound: &Bound<Arc<AddressSet>>, endpoint: &Endpoint| {
+        let health = router.health.known(&router.config.label, &bound.id, endpoint.addr);
+        health.is_some_and(|health| !health.available(now))
+    };
+    let ejected = |bound: &Bound<Arc<AddressSet>>| {
+        bound.addr.snapshot().endpoints().iter().all(|endpoint| is_out(bound, endpoint))
+    };
+    let there = There { fallback: router.config.fallback.value, ejected: &ejected };
+    annotated(&tree, shown, dtab, &Configured::of(router), there)
 }
 
 /// For `/delegator.json`.
@@ -142,7 +152,7 @@ fn bound(bound: &Bound<Arc<AddressSet>>) -> Value {
 fn addr(addresses: &Addresses) -> Value {
     match addresses {
         Addresses::Bound(endpoints) => {
-            let one = |endpoint: &waypost_routing::Endpoint| {
+            let one = |endpoint: &Endpoint| {
                 let mut meta = Map::new();
                 // linkerd's name of it; left out where it says nothing.
                 if endpoint.weight.to_bits() != 1.0_f64.to_bits() {

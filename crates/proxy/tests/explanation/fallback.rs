@@ -1,15 +1,28 @@
 //! Alternatives that are tried because nobody is there, and what transformers make of names.
 #![expect(clippy::too_many_lines, reason = "snapshots are long")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use waypost_routing::AccrualPolicy;
+use waypost_routing::{AccrualPolicy, Health};
 
 use crate::lab::Lab;
 
 fn lab(keys: &str, dtab: &str) -> Lab {
     let namers = "[[namers]]\nkind = \"fs\"\nroot_dir = \"disco\"\n";
     Lab::of(&format!("{namers}[[routers]]\n{keys}\ndtab = \"\"\"\n{dtab}\"\"\"\n[[routers.servers]]\nport = 4140\n"))
+}
+
+/// All endpoints of `/#/fs/web` are out, as long as this is held.
+fn eject_web(lab: &Lab) -> Vec<Arc<Health>> {
+    let once = AccrualPolicy::ConsecutiveFailures {
+        failures: 1,
+        backoff_min: Duration::from_secs(60),
+        backoff_max: Duration::from_secs(60),
+    };
+    let web = "/#/fs/web".parse().unwrap();
+    let health = [8091, 8092].map(|port| lab.router.health.health("http", &web, ([127, 0, 0, 1], port).into()));
+    health.into_iter().inspect(|health| health.failure(&once, Instant::now())).collect()
 }
 
 #[test]
@@ -103,17 +116,7 @@ fn a_name_that_gave_way_says_why() {
 #[test]
 fn a_name_whose_endpoints_are_ejected_gave_way_too() {
     let lab = lab("fallback = \"endpoints\"", "/svc/users => /#/fs/web | /#/fs/empty | /$/inet/127.0.0.1/9 ;\n");
-    let once = AccrualPolicy::ConsecutiveFailures {
-        failures: 1,
-        backoff_min: Duration::from_secs(60),
-        backoff_max: Duration::from_secs(60),
-    };
-    let web = "/#/fs/web".parse().unwrap();
-    let ejected: Vec<_> = [8091, 8092]
-        .map(|port| lab.router.health.health("http", &web, ([127, 0, 0, 1], port).into()))
-        .into_iter()
-        .inspect(|health| health.failure(&once, Instant::now()))
-        .collect();
+    let _ejected = eject_web(&lab);
     insta::assert_snapshot!(lab.text(&lab.explain("http://users/", &[])), @r##"
     GET /   Host users   router http
 
@@ -122,7 +125,7 @@ fn a_name_whose_endpoints_are_ejected_gave_way_too() {
           waypost.toml:7:1  decides  /svc/users => /#/fs/web | /#/fs/empty | /$/inet/127.0.0.1/9
     3. delegate  * marks the way that requests take; the place is that of the rule that leads there
         * /svc/users                               the first of these that leads somewhere
-            /#/fs/web            waypost.toml:7:1  leads nowhere: /#/fs/web has endpoints, but all of them are ejected or left out
+            /#/fs/web            waypost.toml:7:1  leads nowhere: all endpoints of /#/fs/web are ejected
             /#/fs/empty          waypost.toml:7:1  leads nowhere: /#/fs/empty exists, with no endpoints
         *   /$/inet/127.0.0.1/9  waypost.toml:7:1  bound: 127.0.0.1:9
           fallback is `endpoints` (waypost.toml:5:1): an alternative is tried where a name does not exist or has nobody to ask
@@ -133,7 +136,31 @@ fn a_name_whose_endpoints_are_ejected_gave_way_too() {
 
     bound: sent to /$/inet/127.0.0.1/9
     "##);
-    drop(ejected);
+}
+
+#[test]
+fn where_all_are_ejected_the_first_name_says_so() {
+    let lab = lab("fallback = \"endpoints\"", "/svc/users => /#/fs/web | /#/fs/empty ;\n");
+    let _ejected = eject_web(&lab);
+    insta::assert_snapshot!(lab.text(&lab.explain("http://users/", &[])), @r##"
+    GET /   Host users   router http
+
+    1. identify  header.token (default) -> /svc/users
+    2. dtab      a later rule is tried before an earlier one
+          waypost.toml:7:1  decides  /svc/users => /#/fs/web | /#/fs/empty
+    3. delegate  * marks the way that requests take; the place is that of the rule that leads there
+        * /svc/users                       the first of these that leads somewhere
+        *   /#/fs/web    waypost.toml:7:1  bound: 127.0.0.1:8091, 127.0.0.1:8092
+            /#/fs/empty  waypost.toml:7:1  not tried: all endpoints of /#/fs/web are ejected; no alternative has anybody either; it would be bound: no endpoints
+          fallback is `endpoints` (waypost.toml:5:1): an alternative is tried where a name does not exist or has nobody to ask
+    4. service   what holds for /svc/users
+    5. client    /#/fs/web gets 100 % of the requests
+          endpoint                127.0.0.1:8091, weight 1, ejected
+          endpoint                127.0.0.1:8092, weight 3, ejected
+          clear text: nobody is asked who he is
+
+    bound: sent to /#/fs/web
+    "##);
 }
 
 #[test]
