@@ -13,10 +13,10 @@ pub mod pool;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
-use waypost_naming::Path;
+use waypost_naming::{Path, Place};
 use waypost_routing::{AddressSet, Addresses, Balancer, ClientTls};
 
 use crate::config::{ClientPolicy, Protocol};
@@ -47,6 +47,10 @@ pub struct Client {
     balancer: RefCell<Balancer>,
     /// By what is offered: HTTP/1.1, HTTP/2, both. Each has its own sessions and its own verifier.
     connectors: [std::cell::OnceCell<Result<Rc<Connector>, String>>; 3],
+    /// Where the file asks for this identity.
+    asked_at: RefCell<Place>,
+    /// When a refusal was logged last.
+    complained: Cell<Option<Instant>>,
 }
 
 /// Why there is nobody to send to.
@@ -68,6 +72,8 @@ impl Client {
             router: Arc::clone(router),
             bound: bound.clone(),
             balancer: RefCell::new(Balancer::new(policy.balancer.value)),
+            asked_at: RefCell::new(policy.tls_from().clone()),
+            complained: Cell::new(None),
             policy,
             tls,
             metrics: worker.metrics.client(router, bound),
@@ -90,8 +96,10 @@ impl Client {
         self.addresses.borrow().snapshot()
     }
 
-    /// Takes its endpoints from `addresses` from now on: after a reload another set may speak for the same name.
-    pub fn follow(&self, addresses: &Arc<AddressSet>) {
+    /// Takes its endpoints from `addresses` from now on: after a reload another set may speak for the same name, and the
+    /// same policy may stand in another line.
+    pub fn follow(&self, addresses: &Arc<AddressSet>, policy: &ClientPolicy) {
+        self.asked_at.borrow_mut().clone_from(policy.tls_from());
         if !Arc::ptr_eq(&self.addresses.borrow(), addresses) {
             *self.addresses.borrow_mut() = Arc::clone(addresses);
             self.seen.set(None);
@@ -185,6 +193,20 @@ impl Client {
         .map(Some)
     }
 
+    /// Where the file asks for this TLS identity.
+    pub fn asked_at(&self) -> Place {
+        self.asked_at.borrow().clone()
+    }
+
+    /// Whether a refusal by or of an endpoint should be logged: not each of thousands.
+    pub fn may_complain(&self, now: Instant) -> bool {
+        let due = self.complained.get().is_none_or(|last| now.saturating_duration_since(last) >= COMPLAIN_EVERY);
+        if due {
+            self.complained.set(Some(now));
+        }
+        due
+    }
+
     /// Whether any request is under way.
     pub fn is_busy(&self) -> bool {
         self.endpoints.borrow().iter().any(|endpoint| endpoint.in_flight.get() > 0)
@@ -208,6 +230,9 @@ impl Client {
         }
     }
 }
+
+/// One line in the log says what all others would.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 impl Drop for Client {
     fn drop(&mut self) {

@@ -24,6 +24,7 @@ use self::router::{Seen, Shared};
 use self::units::show_size;
 use crate::tls::Materials;
 
+mod caller;
 mod client;
 mod defaults;
 mod dtab;
@@ -44,12 +45,13 @@ mod transformer;
 mod units;
 mod values;
 
+pub use self::caller::Caller;
 pub use self::client::{ClientPolicies, ClientPolicy, Pool, Protocol};
 pub use self::defaults::{Documented, documented};
 pub use self::lint::lints;
 pub use self::namer::NamerOrigin;
 pub use self::router::{Fallback, RouterConfig};
-pub use self::server::{ContextFrom, OverrideSource, Overrides, ServerConfig, ServerTls};
+pub use self::server::{ContextFrom, Overrides, ServerConfig, ServerTls};
 pub use self::service::{Budget, Classifier, Retries, ServicePolicies, ServicePolicy};
 pub(crate) use self::units::show_duration;
 

@@ -46,6 +46,7 @@ async fn forward(
     body: Incoming,
     observation: &mut Observation,
 ) -> Result<Response<Incoming>, Failure> {
+    connection.is_authorized()?;
     let settings = connection.port.settings();
     check::number_of_fields(&parts.headers, settings.config.max_headers)?;
     check::check(&mut parts)?;
@@ -61,7 +62,8 @@ async fn forward(
     observation.route = Some(Rc::clone(&route));
     route.deposit(observation.router.worker.index, observation.started);
     let deadline = earliest(&route, context.deadline);
-    let outbound = Outbound { route: Rc::clone(&route), context: &context, deadline };
+    let certificate = connection.certificate();
+    let outbound = Outbound { route: Rc::clone(&route), context: &context, deadline, certificate };
     let sent = send(&outbound, parts, body, observation);
     match deadline {
         None => sent.await,

@@ -30,3 +30,4 @@ mod routes_property;
 mod routing;
 mod streaming;
 mod tls_identity;
+mod tls_server;

@@ -38,13 +38,20 @@ async fn another_services_genuine_certificate_is_refused() {
 
         let answer = proxy.get("users", "/secret").await.is_error(502, "tls_name");
 
-        for word in
-            ["/#/fs/users", &impostor.addr().to_string(), "users.example.com", "billing.example.com", "pay.example.com"]
-        {
+        let addr = impostor.addr().to_string();
+        let names = ["users.example.com", "billing.example.com", "pay.example.com"];
+        let rest = ["issued by CN=waypost test CA, valid from 20", "; asked for at ", "waypost.toml:"];
+        for word in ["/#/fs/users", &addr].into_iter().chain(names).chain(rest) {
             assert!(answer.l5d_err().contains(word), "{kind}: {word} in {}", answer.l5d_err());
         }
-        assert_eq!(answer.header("l5d-retryable"), Some("true"));
         assert_eq!((impostor.requests(), impostor.connections()), (0, 0), "nothing may reach the wrong service");
+        // The command that the body gives shows the same.
+        let command = answer.text().lines().find_map(|line| line.strip_prefix("to see it: ").map(str::to_owned));
+        let command = command.expect("a command");
+        let seen = command::program("bash", &["-c", &command]).await.stdout;
+        assert!(seen.contains("hostname mismatch") && seen.contains("BEGIN CERTIFICATE"), "{command}: {seen}");
+        assert!(proxy.log().contains("tls with an endpoint failed"), "{}", proxy.log());
+        assert_eq!(answer.header("l5d-retryable"), Some("true"));
         let outcome = [("outcome", "bad_name")];
         assert!(proxy.metrics().await.sum("waypost_client_tls_handshakes_total", &outcome) >= 1.0);
     }

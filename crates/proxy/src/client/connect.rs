@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,7 +15,7 @@ use waypost_routing::ClientTls;
 use super::Client;
 use super::pool::Want;
 use crate::request::answer::{Failure, Word};
-use crate::tls::{CertificateSummary, ClientStream, Connector, Established, Refusal, TlsFailure};
+use crate::tls::{CertificateSummary, ClientStream, Connector, Established, Refusal, TlsFailure, openssl};
 
 /// A connection to an endpoint, with an eye on what comes back.
 #[derive(Debug)]
@@ -144,7 +145,13 @@ fn refused(client: &Client, addr: SocketAddr, failure: &TlsFailure) -> Failure {
         "tls_revoked" => Word::TlsRevoked,
         _ => Word::TlsOther,
     };
-    Failure::new(word, format!("{addr} for {}: {failure}", client.bound)).retryable()
+    let place = client.asked_at();
+    let message = format!("{addr} for {}: {failure}; asked for at {place}", client.bound);
+    let command = openssl(&client.tls, addr).unwrap_or_default();
+    if client.may_complain(Instant::now()) {
+        tracing::warn!(router = %client.router, word = word.as_str(), %message, see = %command, "tls with an endpoint failed");
+    }
+    Failure::new(word, message).retryable().hint(format!("to see it: {command}"))
 }
 
 /// What an I/O error means, without Rust's decoration around it.

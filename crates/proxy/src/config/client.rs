@@ -41,6 +41,8 @@ pub struct ClientPolicy {
     pub host: Set<Option<String>>,
     /// Send no context headers: for endpoints outside the mesh. Default false.
     pub strip_context: Set<bool>,
+    /// Tell endpoints the caller's verified certificate, in `x-forwarded-client-cert`. Default false.
+    pub forward_client_cert: Set<bool>,
 }
 
 /// What is spoken to endpoints.
@@ -81,6 +83,7 @@ impl Default for ClientPolicy {
             max_concurrent_streams: Set::default_of(defaults::CLIENT_STREAMS.default),
             host: Set::default_of(None),
             strip_context: Set::default_of(false),
+            forward_client_cert: Set::default_of(false),
         }
     }
 }
@@ -96,6 +99,11 @@ impl Default for Pool {
 }
 
 impl ClientPolicy {
+    /// Where the file asks for the TLS identity: the entry of `names`, else `tls`.
+    pub fn tls_from(&self) -> &Place {
+        self.name_from.as_ref().unwrap_or(&self.tls.from)
+    }
+
     /// Whether `other` asks for the same, wherever in the file that is written.
     pub fn same_values(&self, other: &Self) -> bool {
         self.connect_timeout.value == other.connect_timeout.value
@@ -108,6 +116,7 @@ impl ClientPolicy {
             && self.max_concurrent_streams.value == other.max_concurrent_streams.value
             && self.host.value == other.host.value
             && self.strip_context.value == other.strip_context.value
+            && self.forward_client_cert.value == other.forward_client_cert.value
     }
 }
 
@@ -131,6 +140,7 @@ struct Entry {
     max_concurrent_streams: Option<Set<u32>>,
     host: Option<Set<Template>>,
     strip_context: Option<Set<bool>>,
+    forward_client_cert: Option<Set<bool>>,
 }
 
 impl ClientPolicies {
@@ -177,6 +187,7 @@ impl ClientPolicies {
             entry.pool.iter().for_each(|value| policy.pool.clone_from(value));
             entry.max_concurrent_streams.iter().for_each(|value| policy.max_concurrent_streams.clone_from(value));
             entry.strip_context.iter().for_each(|value| policy.strip_context.clone_from(value));
+            entry.forward_client_cert.iter().for_each(|value| policy.forward_client_cert.clone_from(value));
             if let Some(rule) = &entry.tls {
                 policy.name_from = rule.value.name_from(bound).cloned();
                 policy.tls = Set { value: rule.value.client_tls(bound, &captures), from: rule.from.clone() };
@@ -209,6 +220,7 @@ impl Entry {
             max_concurrent_streams: Some(policy.max_concurrent_streams),
             host: None,
             strip_context: Some(policy.strip_context),
+            forward_client_cert: Some(policy.forward_client_cert),
         }
     }
 
@@ -226,6 +238,7 @@ impl Entry {
                 ("max_concurrent_streams", self.max_concurrent_streams.as_ref().map(|set| set.value.into())),
                 ("host", self.host.as_ref().map(|set| set.value.to_string().into())),
                 ("strip_context", self.strip_context.as_ref().map(|set| set.value.into())),
+                ("forward_client_cert", self.forward_client_cert.as_ref().map(|set| set.value.into())),
             ],
         )
     }
@@ -241,6 +254,7 @@ impl Entry {
         let streams = section.take("max_concurrent_streams");
         let host = section.take("host");
         let strip_context = section.take("strip_context");
+        let forward_client_cert = section.take("forward_client_cert");
         section.finish(reader);
         Self {
             prefix: around.prefix.clone(),
@@ -260,6 +274,7 @@ impl Entry {
             }),
             host: set(host, reader, |item, reader| item.host(around.prefix, reader)),
             strip_context: set(strip_context, reader, Item::boolean),
+            forward_client_cert: set(forward_client_cert, reader, Item::boolean),
         }
     }
 }

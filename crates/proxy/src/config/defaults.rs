@@ -69,6 +69,7 @@ pub(super) const BINDING_TIMEOUT: Bounded<Duration> = Bounded::new(secs(10), MIL
 
 pub(super) const MAX_REQUESTS: Bounds<NonZeroU32> = Bounds::new(count(1), count(10_000_000));
 pub(super) const MAX_CONNECTIONS: Bounded<NonZeroU32> = Bounded::new(count(10_000), count(1), count(10_000_000));
+pub(super) const PENDING_HANDSHAKES: Bounded<NonZeroU32> = Bounded::new(count(1_024), count(1), count(1_000_000));
 pub(super) const HEAD_TIMEOUT: Bounded<Duration> = Bounded::new(secs(10), MILLISECOND, HOUR);
 pub(super) const IDLE_TIMEOUT: Bounded<Duration> = Bounded::new(secs(60), MILLISECOND, DAY);
 pub(super) const MAX_HEAD_BYTES: Bounded<Bytes> = Bounded::new(Bytes(64 * KIB), Bytes(KIB), Bytes(MIB));
@@ -200,10 +201,17 @@ fn servers() -> Vec<(&'static str, Column)> {
         ("port", (REQUIRED.to_owned(), ports())),
         ("tls.cert", plain(REQUIRED)),
         ("tls.key", plain(REQUIRED)),
+        ("tls.certificates", plain("[]")),
+        ("tls.certificates.cert", plain(REQUIRED)),
+        ("tls.certificates.key", plain(REQUIRED)),
         ("tls.client_ca", plain(OFF)),
         ("tls.require_client_cert", plain("with client_ca")),
+        ("tls.crls", plain("[]")),
+        ("tls.protocols", plain("[\"1.3\", \"1.2\"]")),
+        ("authorize", plain("everybody")),
         ("max_concurrent_requests", within(OFF, MAX_REQUESTS)),
         ("max_connections", bounded(MAX_CONNECTIONS)),
+        ("max_pending_handshakes", bounded(PENDING_HANDSHAKES)),
         ("head_timeout", bounded(HEAD_TIMEOUT)),
         ("idle_timeout", bounded(IDLE_TIMEOUT)),
         ("max_head_bytes", bounded(MAX_HEAD_BYTES)),
@@ -242,6 +250,7 @@ fn client() -> Vec<(&'static str, Column)> {
         ("max_concurrent_streams", bounded(CLIENT_STREAMS)),
         ("host", plain(OFF)),
         ("strip_context", plain("false")),
+        ("forward_client_cert", plain("false")),
     ]
 }
 

@@ -16,7 +16,7 @@ use super::client::Pool;
 use super::service::Retries;
 use super::units::{show_duration, show_size};
 use super::values::OFF;
-use super::{AdminConfig, Config, ContextFrom, OverrideSource, Overrides, RouterConfig, ServerConfig, ServerTls};
+use super::{AdminConfig, Caller, Config, ContextFrom, Overrides, RouterConfig, ServerConfig, ServerTls};
 
 impl Config {
     /// All of it, in the words of the file. Ports are the configured ones: who listens knows those that were given for 0.
@@ -125,11 +125,13 @@ fn server(server: &ServerConfig) -> Value {
         "tls": server.tls.as_ref().map(server_tls),
         "max_concurrent_requests": limit(server.max_concurrent_requests),
         "max_connections": limit(server.max_connections),
+        "max_pending_handshakes": server.max_pending_handshakes,
         "head_timeout": show_duration(server.head_timeout),
         "idle_timeout": show_duration(server.idle_timeout),
         "max_head_bytes": show_size(server.max_head_bytes.into()),
         "max_headers": server.max_headers,
         "clear_context": server.clear_context,
+        "authorize": server.authorize.as_deref().map(callers),
         "overrides": { "allow": overrides(&server.overrides) },
         "context": match server.context {
             ContextFrom::Trusted => "trusted",
@@ -145,6 +147,9 @@ fn server_tls(tls: &ServerTls) -> Value {
     json!({
         "cert": shown(&tls.cert),
         "key": shown(&tls.key),
+        "certificates": tls.certificates.iter().map(|(cert, key)| json!({ "cert": shown(cert), "key": shown(key) })).collect::<Vec<_>>(),
+        "crls": tls.crls.iter().map(|path| shown(path)).collect::<Vec<_>>(),
+        "protocols": versions(&tls.protocols),
         "client_ca": tls.client_ca.as_deref().map(shown),
         "require_client_cert": tls.require_client_cert,
     })
@@ -158,15 +163,12 @@ fn overrides(overrides: &Overrides) -> Value {
     match overrides {
         Overrides::Any => "any".into(),
         Overrides::None => OFF.into(),
-        Overrides::List(sources) => sources.iter().map(|source| Value::from(override_source(source))).collect(),
+        Overrides::List(list) => callers(list),
     }
 }
 
-fn override_source(source: &OverrideSource) -> String {
-    match source {
-        OverrideSource::Uri(name) | OverrideSource::DnsPattern(name) => name.clone(),
-        OverrideSource::Net(ip, length) => format!("{ip}/{length}"),
-    }
+fn callers(callers: &[Caller]) -> Value {
+    callers.iter().map(|caller| Value::from(caller.to_string())).collect()
 }
 
 /// An entry of a policy: its prefix and what it sets.
@@ -245,21 +247,13 @@ pub(super) fn tls(rule: &TlsRule) -> Value {
 }
 
 fn with_settings(mut rule: Value, settings: &TlsSettings) -> Value {
-    let versions: Vec<&str> = settings
-        .protocols
-        .iter()
-        .map(|version| match version {
-            TlsVersion::V1_2 => "1.2",
-            TlsVersion::V1_3 => "1.3",
-        })
-        .collect();
     let client_auth = settings.client_auth.as_ref();
     let client_auth = client_auth.map(|(cert, key)| json!({ "cert": shown(cert), "key": shown(key) }));
     let more = [
         ("trust", settings.trust.iter().map(|path| shown(path)).collect::<Vec<_>>().into()),
         ("crls", settings.crls.iter().map(|path| shown(path)).collect::<Vec<_>>().into()),
         ("client_auth", client_auth.into()),
-        ("protocols", versions.into()),
+        ("protocols", versions(&settings.protocols)),
         ("alpn", settings.alpn.clone().into()),
         ("allow_common_name", settings.allow_common_name.into()),
     ];
@@ -267,6 +261,14 @@ fn with_settings(mut rule: Value, settings: &TlsSettings) -> Value {
         rule.extend(more.map(|(key, value): (_, Value)| (key.to_owned(), value)));
     }
     rule
+}
+
+fn versions(protocols: &[TlsVersion]) -> Value {
+    let version = |version: &TlsVersion| match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    };
+    protocols.iter().map(version).collect()
 }
 
 fn shown(path: &Path) -> String {

@@ -112,6 +112,8 @@ lints! {
     UnverifiableName = "unverifiable-name",
     /// A private key that others can read.
     KeyReadableByOthers = "key-readable-by-others",
+    /// A certificate for a name that no caller can ask for.
+    CertificateNeverShown = "certificate-never-shown",
     /// A certificate that ended.
     CertificateEnded = "certificate-ended",
     /// A certificate that ends within days.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_naming::Place;
+use waypost_routing::TlsVersion;
 
+use super::caller::Caller;
 use super::defaults;
 use super::kinds::{Kind, Kinds};
 use super::lint::{Certificate, Lint, Listener, Open};
-use super::raw::{Item, Reader, Section};
+use super::raw::{Reader, Section};
 use super::tls;
 use super::values::OFF;
 use crate::tls::{Materials, PeerIdentity, ServerMaterial};
@@ -29,6 +31,8 @@ pub struct ServerConfig {
     pub max_concurrent_requests: Option<NonZeroU32>,
     /// Open connections, over all workers. Default 10,000.
     pub max_connections: Option<NonZeroU32>,
+    /// TLS handshakes under way, over all workers; further connections wait to be accepted. Default 1,024.
+    pub max_pending_handshakes: NonZeroU32,
     /// Time for a request's head, and for the TLS handshake. Default 10 s.
     pub head_timeout: Duration,
     /// Time without a request after which a connection is closed. Default 60 s.
@@ -41,6 +45,8 @@ pub struct ServerConfig {
     pub clear_context: bool,
     /// Whose `l5d-dtab` is followed. Default: anybody's on a loopback address, nobody's elsewhere.
     pub overrides: Overrides,
+    /// Whose requests are served, by verified names. Default: everybody's.
+    pub authorize: Option<Vec<Caller>>,
     /// Whose context headers are taken. Default: trusted peers'.
     pub context: ContextFrom,
     /// HTTP/2 streams of a connection at one time. Default 100.
@@ -65,7 +71,11 @@ impl ServerConfig {
         let ip = section.ip("ip", defaults::LOOPBACK, reader);
         let port = section.require("port", reader).and_then(|item| item.port(reader));
         let tls = section.take("tls").map(|item| tls::server(&item, materials, reader));
-        let verified = matches!(&tls, Some(Some((tls, _))) if tls.client_ca.is_some());
+        let verified = match &tls {
+            None => false,
+            Some(Some((tls, _))) => tls.client_ca.is_some(),
+            Some(None) => true, // what is wrong with it was said
+        };
         let max_requests = section.take("max_concurrent_requests");
         let max_connections = section.take("max_connections");
         let max_body_bytes = section.take("max_body_bytes");
@@ -86,6 +96,8 @@ impl ServerConfig {
             context: context.and_then(|item| CONTEXT.named_by(&item, reader)).unwrap_or(ContextFrom::Trusted),
             max_concurrent_streams: http2_streams(&mut section, reader),
             max_call_depth: section.integer("max_call_depth", defaults::MAX_CALL_DEPTH, reader),
+            max_pending_handshakes: section.count("max_pending_handshakes", defaults::PENDING_HANDSHAKES, reader),
+            authorize: authorize(&mut section, verified, reader),
             max_body_bytes: max_body_bytes
                 .filter(|item| !item.is_off())
                 .and_then(|item| item.size(defaults::MAX_BODY_BYTES, reader)),
@@ -118,6 +130,11 @@ impl ServerConfig {
         if open { Open::Yes } else { Open::No }
     }
 
+    /// Whether a caller's requests are served: everybody's, or those of the callers that `authorize` names.
+    pub fn authorizes(&self, peer: IpAddr, identity: Option<&PeerIdentity>) -> bool {
+        self.authorize.as_ref().is_none_or(|callers| callers.iter().any(|caller| caller.is(peer, identity)))
+    }
+
     /// The address to listen on.
     pub const fn address(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.port)
@@ -131,8 +148,14 @@ pub struct ServerTls {
     pub cert: PathBuf,
     /// PKCS#8, PKCS#1 or SEC1.
     pub key: PathBuf,
+    /// Certificates and their keys for callers who ask for one of their names by SNI.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
     /// Present: client certificates are verified.
     pub client_ca: Option<PathBuf>,
+    /// Revocation lists for client certificates.
+    pub crls: Vec<PathBuf>,
+    /// The allowed versions, never empty.
+    pub protocols: Vec<TlsVersion>,
     /// Default: true when `client_ca` is present.
     pub require_client_cert: bool,
     /// The content of these files.
@@ -156,18 +179,7 @@ pub enum Overrides {
     /// Nobody's.
     None,
     /// That of callers one of these names.
-    List(Vec<OverrideSource>),
-}
-
-/// One of those who may override the dtab.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum OverrideSource {
-    /// A URI name of the verified client certificate, byte for byte.
-    Uri(String),
-    /// A DNS name of the verified client certificate, lower case; `*.` stands for exactly one label.
-    DnsPattern(String),
-    /// A network that the caller's address is in: its address and the length of its prefix.
-    Net(IpAddr, u8),
+    List(Vec<Caller>),
 }
 
 impl Overrides {
@@ -176,60 +188,7 @@ impl Overrides {
         match self {
             Self::Any => true,
             Self::None => false,
-            Self::List(sources) => sources.iter().any(|source| source.names(peer, identity)),
-        }
-    }
-}
-
-impl OverrideSource {
-    fn read(item: &Item<'_>, verified: bool, reader: &mut Reader<'_>) -> Option<Self> {
-        let text = item.text(reader)?;
-        let source = Self::parse(text);
-        match &source {
-            None => {
-                let hint = "a URI (spiffe://...), a DNS name (*.ops.example.com) or a network (10.0.0.0/8)";
-                reader.error_hint("bad-value", item.value, format!("`{text}` names no caller"), hint);
-            }
-            Some(Self::Uri(_) | Self::DnsPattern(_)) if !verified => {
-                let hint = "a name is taken from a verified client certificate: set `tls.client_ca`";
-                reader.warning(
-                    Lint::UnverifiableName,
-                    item.value,
-                    format!("no caller of this server is ever `{text}`"),
-                    hint,
-                );
-            }
-            Some(Self::Uri(_) | Self::DnsPattern(_) | Self::Net(..)) => {}
-        }
-        source
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        if text.contains("://") {
-            return Some(Self::Uri(text.to_owned()));
-        }
-        if let Ok(ip) = text.parse::<IpAddr>() {
-            return Some(Self::Net(ip, if ip.is_ipv4() { 32 } else { 128 }));
-        }
-        if let Some((ip, length)) = text.split_once('/') {
-            let (ip, length) = (ip.parse::<IpAddr>().ok()?, length.parse::<u8>().ok()?);
-            let longest = if ip.is_ipv4() { 32 } else { 128 };
-            return (length <= longest).then_some(Self::Net(ip, length));
-        }
-        let labels = text.strip_prefix("*.").unwrap_or(text);
-        let fine = |label: &str| {
-            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        };
-        labels.split('.').all(fine).then(|| Self::DnsPattern(text.to_ascii_lowercase()))
-    }
-
-    fn names(&self, peer: IpAddr, identity: Option<&PeerIdentity>) -> bool {
-        match self {
-            Self::Uri(wanted) => identity.is_some_and(|identity| identity.uris.contains(wanted)),
-            Self::DnsPattern(pattern) => {
-                identity.is_some_and(|identity| identity.dns.iter().any(|name| dns_matches(pattern, name)))
-            }
-            Self::Net(network, length) => in_network(peer, *network, *length),
+            Self::List(callers) => callers.iter().any(|caller| caller.is(peer, identity)),
         }
     }
 }
@@ -242,6 +201,21 @@ fn http2_streams(section: &mut Section<'_>, reader: &mut Reader<'_>) -> u32 {
     streams
 }
 
+/// `authorize`; `verified`: the server knows who its callers are.
+fn authorize(section: &mut Section<'_>, verified: bool, reader: &mut Reader<'_>) -> Option<Vec<Caller>> {
+    let item = section.take("authorize")?;
+    if !verified {
+        let hint = "name the CA of the clients: tls.client_ca = \"ca.pem\"";
+        reader.error_hint("missing-key", item.key, "`authorize` without `tls.client_ca`: nobody proves a name", hint);
+    }
+    let items = item.list(reader)?;
+    if items.is_empty() {
+        let hint = "name who may: [\"spiffe://prod/*\", \"*.ops.example.com\"]; leave it out for everybody";
+        reader.error_hint("bad-value", item.value, "an empty `authorize` lets nobody in", hint);
+    }
+    Some(items.iter().filter_map(|item| Caller::authorized(item, reader)).collect())
+}
+
 /// `overrides.allow`; `verified`: the server knows who its callers are.
 fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut Reader<'_>) -> Overrides {
     let default = if ip.is_loopback() { Overrides::Any } else { Overrides::None };
@@ -251,8 +225,8 @@ fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut
     let Some(item) = allow else { return default };
     if item.is_list() {
         let items = item.list(reader).unwrap_or_default();
-        let sources = items.iter().filter_map(|item| OverrideSource::read(item, verified, reader)).collect();
-        return Overrides::List(sources);
+        let callers = items.iter().filter_map(|item| Caller::read(item, verified, reader)).collect();
+        return Overrides::List(callers);
     }
     match item.as_text() {
         Some("any") => {
@@ -272,82 +246,8 @@ fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut
     }
 }
 
-/// Whether a pattern of DNS names, `*.` for exactly one label, is for `name`.
-pub(super) fn dns_matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_prefix("*.") {
-        None => pattern.eq_ignore_ascii_case(name),
-        Some(parent) => {
-            name.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent))
-        }
-    }
-}
-
-/// A caller on a `::` listener shows an IPv4 address as `::ffff:a.b.c.d`: both spellings are one address here.
-fn in_network(peer: IpAddr, network: IpAddr, length: u8) -> bool {
-    let (peer, network, width) = match (peer.to_canonical(), network) {
-        (IpAddr::V4(peer), IpAddr::V4(network)) => (u32::from(peer).into(), u32::from(network).into(), 32),
-        (IpAddr::V6(peer), IpAddr::V6(network)) => (u128::from(peer), u128::from(network), 128_u32),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
-    };
-    let host_bits = width.saturating_sub(u32::from(length));
-    (peer ^ network).checked_shr(host_bits).unwrap_or(0) == 0
-}
-
 const CONTEXT: Kinds<ContextFrom> = Kinds {
     of: "source of context",
     known: &[Kind::new("trusted", &[], ContextFrom::Trusted), Kind::new("any", &[], ContextFrom::Any)],
     not_yet: &[],
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_hold_addresses_in_either_spelling() {
-        for (source, peer, expected) in [
-            ("10.0.0.0/8", "10.255.0.1", true),
-            ("10.0.0.0/8", "11.0.0.1", false),
-            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
-            ("10.0.0.1", "10.0.0.1", true),
-            ("10.0.0.1", "10.0.0.2", false),
-            ("0.0.0.0/0", "192.0.2.1", true),
-            ("0.0.0.0/0", "2001:db8::1", false),
-            ("::/0", "2001:db8::1", true),
-            ("2001:db8::/32", "2001:db8:1::1", true),
-            ("2001:db8::/32", "2001:db9::1", false),
-        ] {
-            let overrides = Overrides::List(vec![OverrideSource::parse(source).unwrap()]);
-            assert_eq!(overrides.allows(peer.parse().unwrap(), None), expected, "{peer} in {source}");
-        }
-    }
-
-    #[test]
-    fn names_come_from_the_verified_certificate_only() {
-        let peer: IpAddr = "192.0.2.1".parse().unwrap();
-        let identity = PeerIdentity {
-            uris: vec!["spiffe://example.com/ops".to_owned()],
-            dns: vec!["Web.ops.example.com".to_owned()],
-            common_name: Some("root.ops.example.com".to_owned()),
-        };
-        for (source, expected) in [
-            ("spiffe://example.com/ops", true),
-            ("spiffe://example.com/op", false),
-            ("*.ops.example.com", true),
-            ("web.ops.example.com", true),
-            ("*.example.com", false),
-            ("root.ops.example.com", false),
-        ] {
-            let overrides = Overrides::List(vec![OverrideSource::parse(source).unwrap()]);
-            assert_eq!(overrides.allows(peer, Some(&identity)), expected, "{source}");
-            assert!(!overrides.allows(peer, None), "{source} without a certificate");
-        }
-    }
-
-    #[test]
-    fn what_names_nobody_is_no_source() {
-        for text in ["", "*", "*.", "a..b", "10.0.0.0/33", "10.0.0/8", "::/129", "ops@example.com"] {
-            assert_eq!(OverrideSource::parse(text), None, "{text}");
-        }
-    }
-}

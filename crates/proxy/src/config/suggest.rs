@@ -68,6 +68,8 @@ const RENAMED: &[(&str, &str)] = &[
     ("caCertPath", "client_ca"),
     ("requireClientAuth", "require_client_cert"),
     ("trustCerts", "trust"),
+    ("trustCertsBundle", "trust"),
+    ("forwardClientCert", "forward_client_cert"),
     ("maxRetries", "max_attempts"),
     ("percentCanRetry", "ratio"),
     ("minRetriesPerSec", "min_per_second"),
@@ -78,10 +80,8 @@ const RENAMED: &[(&str, &str)] = &[
 
 /// Keys that are to come, so that nobody looks for the typing mistake.
 const NOT_YET: &[&str] = &[
-    "authorize",
     "buffer",
     "dtab_store",
-    "forward_client_cert",
     "forwarded",
     "interpreter",
     "proxy_protocol",

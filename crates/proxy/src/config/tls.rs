@@ -11,38 +11,86 @@ use super::kinds::{Chosen, Kind, Kinds};
 use super::lint::{self, Bounds, Lint};
 use super::raw::{Item, Reader, Section};
 use super::server::ServerTls;
-use crate::tls::{self, FileProblem, Materials, TlsKey};
+use crate::tls::{self, FileProblem, Materials, ServerFiles, TlsKey};
 
 /// A server's `tls` table, and where its certificate is named.
 pub(super) fn server(item: &Item<'_>, materials: &mut Materials, reader: &mut Reader<'_>) -> Option<(ServerTls, Span)> {
     let mut section = item.section(reader)?;
-    let cert = section.require("cert", reader).and_then(|item| item.path(reader).map(|path| (item, path)));
-    let key = section.require("key", reader).and_then(|item| item.path(reader).map(|path| (item, path)));
+    let own = Pair::read(&mut section, reader);
+    let certificates = section.take("certificates");
+    let further = certificates.map(|item| item.sections(reader)).unwrap_or_default();
+    let further: Vec<_> = further.into_iter().map(|section| Pair::whole(section, reader)).collect();
     let client_ca = section.take("client_ca").and_then(|item| item.path(reader).map(|path| (item, path)));
-    let required = section.take("require_client_cert");
-    let require_client_cert =
-        required.as_ref().and_then(|item| item.boolean(reader)).unwrap_or_else(|| client_ca.is_some());
-    if let (Some(item), None, true) = (&required, &client_ca, require_client_cert) {
+    let require_client_cert = require_client_cert(&mut section, client_ca.is_some(), reader);
+    let crls = section.take("crls");
+    if let (Some(item), None) = (&crls, &client_ca) {
         let hint = "name the CA of the clients: client_ca = \"ca.pem\"";
-        reader.error_hint("missing-key", item.key, "no `client_ca` to verify client certificates with", hint);
+        reader.error_hint("missing-key", item.key, "`crls` without `client_ca`: no certificate is verified", hint);
     }
+    let crls = crls.map(|item| item.paths(reader)).unwrap_or_default();
+    let protocols = section.take("protocols").map_or_else(both_versions, |item| protocols(&item, reader));
     section.finish(reader);
-    let ((cert_item, cert), (key_item, key)) = (cert?, key?);
-    let ca_path = client_ca.as_ref().map(|(_, path)| path.as_path());
-    for path in [cert.as_path(), key.as_path()].into_iter().chain(ca_path) {
-        reader.read(path);
-    }
-    let (material, problems) = tls::load_server(&cert, &key, ca_path, require_client_cert);
+    let own = own?;
+    let further: Vec<Pair> = further.into_iter().collect::<Option<_>>()?;
+    let files = ServerFiles {
+        own: std::iter::once(&own).chain(&further).map(Pair::paths).collect(),
+        client_ca: client_ca.as_ref().map(|(_, path)| path.clone()),
+        require_client_cert,
+        crls: crls.iter().map(|(_, path)| path.clone()).collect(),
+        protocols: protocols.clone(),
+    };
+    files.all().for_each(|path| reader.read(path));
+    let (material, problems) = tls::load_server(&files);
+    let nth = |n: usize| std::iter::once(&own).chain(&further).nth(n).unwrap_or(&own);
     report(problems, reader, |problem| match problem {
-        TlsKey::Cert => cert_item.value,
-        TlsKey::Key => key_item.value,
+        TlsKey::Cert(n) => nth(n).cert.0,
+        TlsKey::Key(n) => nth(n).key.0,
         TlsKey::ClientCa => client_ca.as_ref().map_or(item.key, |(item, _)| item.value),
-        TlsKey::Trust(_) | TlsKey::Crl(_) | TlsKey::ClientAuthCert | TlsKey::ClientAuthKey => item.key,
+        TlsKey::Crl(n) => crls.get(n).map_or(item.key, |(item, _)| item.value),
+        TlsKey::Trust(_) | TlsKey::ClientAuthCert | TlsKey::ClientAuthKey => item.key,
     });
     let material = Arc::new(material?);
     materials.insert_server(&material);
-    let client_ca = client_ca.map(|(_, path)| path);
-    Some((ServerTls { cert, key, client_ca, require_client_cert, material }, cert_item.value))
+    let (cert, key) = own.paths();
+    let certificates = further.iter().map(Pair::paths).collect();
+    let ServerFiles { client_ca, crls, .. } = files;
+    let tls = ServerTls { cert, key, certificates, client_ca, crls, protocols, require_client_cert, material };
+    Some((tls, own.cert.0))
+}
+
+fn require_client_cert(section: &mut Section<'_>, verified: bool, reader: &mut Reader<'_>) -> bool {
+    let required = section.take("require_client_cert");
+    let require = required.as_ref().and_then(|item| item.boolean(reader)).unwrap_or(verified);
+    if let (Some(item), false, true) = (&required, verified, require) {
+        let hint = "name the CA of the clients: client_ca = \"ca.pem\"";
+        reader.error_hint("missing-key", item.key, "no `client_ca` to verify client certificates with", hint);
+    }
+    require
+}
+
+/// `cert` and `key`, and where they stand.
+struct Pair {
+    cert: (Span, PathBuf),
+    key: (Span, PathBuf),
+}
+
+impl Pair {
+    fn read(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let cert = section.require("cert", reader).and_then(|item| Some((item.value, item.path(reader)?)));
+        let key = section.require("key", reader).and_then(|item| Some((item.value, item.path(reader)?)));
+        Some(Self { cert: cert?, key: key? })
+    }
+
+    /// From a table that has nothing else.
+    fn whole(mut section: Section<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let pair = Self::read(&mut section, reader);
+        section.finish(reader);
+        pair
+    }
+
+    fn paths(&self) -> (PathBuf, PathBuf) {
+        (self.cert.1.clone(), self.key.1.clone())
+    }
 }
 
 /// What a client policy's `tls` needs beside its own table.
@@ -152,7 +200,7 @@ fn settings(section: &mut Section<'_>, materials: &mut Materials, reader: &mut R
     let trust = trust(section, reader);
     let crls = section.take("crls").map(|item| item.paths(reader)).unwrap_or_default();
     let own = section.take("client_auth");
-    let client_auth = own.as_ref().map(|item| client_auth(item, reader));
+    let client_auth = own.as_ref().map(|item| item.section(reader).and_then(|section| Pair::whole(section, reader)));
     let protocols = section.take("protocols").map_or_else(both_versions, |item| protocols(&item, reader));
     let alpn = section.take("alpn").and_then(|item| alpn(&item, reader));
     let allow_common_name = section.flag("allow_common_name", false, reader);
@@ -175,7 +223,7 @@ fn settings(section: &mut Section<'_>, materials: &mut Materials, reader: &mut R
         TlsKey::Crl(n) => nth(&crls, n),
         TlsKey::ClientAuthCert => client_auth.as_ref().map_or_else(|| section.span(), |own| own.cert.0),
         TlsKey::ClientAuthKey => client_auth.as_ref().map_or_else(|| section.span(), |own| own.key.0),
-        TlsKey::Cert | TlsKey::Key | TlsKey::ClientCa => section.span(),
+        TlsKey::Cert(_) | TlsKey::Key(_) | TlsKey::ClientCa => section.span(),
     });
     let material = materials.insert(material?);
     Some(Arc::new(TlsSettings {
@@ -187,19 +235,6 @@ fn settings(section: &mut Section<'_>, materials: &mut Materials, reader: &mut R
         allow_common_name,
         digest: material.digest(),
     }))
-}
-
-struct ClientAuth {
-    cert: (Span, PathBuf),
-    key: (Span, PathBuf),
-}
-
-fn client_auth(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<ClientAuth> {
-    let mut section = item.section(reader)?;
-    let cert = section.require("cert", reader).and_then(|item| Some((item.value, item.path(reader)?)));
-    let key = section.require("key", reader).and_then(|item| Some((item.value, item.path(reader)?)));
-    section.finish(reader);
-    Some(ClientAuth { cert: cert?, key: key? })
 }
 
 /// The files of `trust`: one, or a list that is not empty, since that could as well mean "nobody".

@@ -34,6 +34,7 @@ pub(super) fn client(policy: &ClientPolicy) -> Map<String, Value> {
     put(&mut keys, "max_concurrent_streams", streams.value, &streams.from);
     put(&mut keys, "host", policy.host.value.as_deref().unwrap_or(NONE), &policy.host.from);
     put(&mut keys, "strip_context", policy.strip_context.value, &policy.strip_context.from);
+    put(&mut keys, "forward_client_cert", policy.forward_client_cert.value, &policy.forward_client_cert.from);
     keys
 }
 

@@ -72,6 +72,8 @@ pub enum Word {
     TargetTooLong,
     /// The head is longer than allowed.
     HeadTooLong,
+    /// The caller is known, and not one of those in `authorize`.
+    Unauthorized,
     /// An Expect that nobody here can meet.
     ExpectationFailed,
     /// A broken promise of our own.
@@ -111,6 +113,7 @@ impl Word {
             Self::BodyTooLong => ("body_too_long", StatusCode::PAYLOAD_TOO_LARGE, "8"),
             Self::TargetTooLong => ("target_too_long", StatusCode::URI_TOO_LONG, "8"),
             Self::HeadTooLong => ("head_too_long", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "8"),
+            Self::Unauthorized => ("unauthorized", StatusCode::FORBIDDEN, "7"),
             Self::ExpectationFailed => ("expectation_failed", StatusCode::EXPECTATION_FAILED, "13"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "13"),
         }
@@ -162,6 +165,8 @@ pub struct Failure {
     pub word: Word,
     /// At which step, for which path, and what was tried: one line.
     pub message: Cow<'static, str>,
+    /// What a person can do to learn more: one line of the body.
+    pub hint: Option<Box<str>>,
     /// Nothing reached an endpoint: whoever asked may ask again, whatever the method.
     pub retryable: bool,
     /// Nothing more is read from this connection (RFC 9112 section 6.3).
@@ -171,7 +176,7 @@ pub struct Failure {
 impl Failure {
     /// A failure after which the connection goes on, and of which something may have reached an endpoint.
     pub fn new(word: Word, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { word, message: message.into(), retryable: false, close: false }
+        Self { word, message: message.into(), hint: None, retryable: false, close: false }
     }
 
     /// Bound, but there is nobody: with what discovery says of that.
@@ -189,6 +194,13 @@ impl Failure {
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.retryable = true;
+        self
+    }
+
+    /// A line for people, below the message.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -247,8 +259,14 @@ pub fn answer(failure: &Failure, asked: Asked) -> Response<ResponseBody> {
     response
 }
 
+/// The body, for people.
+fn text(failure: &Failure) -> String {
+    let hint = failure.hint.as_deref().map(|hint| format!("{hint}\n")).unwrap_or_default();
+    format!("waypost: {}\n{}\n{hint}", failure.word.as_str(), failure.message)
+}
+
 fn plain(failure: &Failure, asked: Asked) -> Response<ResponseBody> {
-    let text = format!("waypost: {}\n{}\n", failure.word.as_str(), failure.message);
+    let text = text(failure);
     let length = HeaderValue::from(text.len());
     let body = if asked.head_only { ResponseBody::own("") } else { ResponseBody::own(text) };
     let mut response = Response::new(body);
@@ -277,7 +295,7 @@ fn grpc(failure: &Failure, line: &HeaderValue) -> Response<ResponseBody> {
 /// The bytes of an answer on an HTTP/1.1 connection whose request never became one.
 pub fn raw_answer(failure: &Failure) -> Vec<u8> {
     let status = failure.word.status();
-    let text = format!("waypost: {}\n{}\n", failure.word.as_str(), failure.message);
+    let text = text(failure);
     let line = header_line(&failure.message);
     let mut out = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\

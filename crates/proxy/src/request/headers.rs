@@ -262,6 +262,8 @@ pub struct LeafHeaders {
     pub host: Option<HeaderValue>,
     /// Endpoints outside the mesh get none of these.
     pub strip_context: bool,
+    /// Endpoints are told of the caller's verified certificate.
+    pub forward_client_cert: bool,
 }
 
 /// Writes where the request goes.
@@ -286,9 +288,17 @@ pub fn write_destination(headers: &mut HeaderMap, route: &RouteHeaders, leaf: &L
     }
 }
 
-/// Undoes [`write_destination`], for another attempt that may go elsewhere.
+/// Tells the endpoint of the caller's verified certificate; what a caller says of itself was removed before.
+pub fn forward_certificate(headers: &mut HeaderMap, certificate: Option<&HeaderValue>) {
+    if let Some(certificate) = certificate {
+        headers.insert(X_FORWARDED_CLIENT_CERT.clone(), certificate.clone());
+    }
+}
+
+/// Undoes [`write_destination`] and [`forward_certificate`], for another attempt that may go elsewhere.
 pub fn forget_destination(headers: &mut HeaderMap, host: Option<&HeaderValue>) {
     headers.remove(&L5D_DST_RESIDUAL);
+    headers.remove(&X_FORWARDED_CLIENT_CERT);
     if let Some(host) = host {
         headers.insert(HOST, host.clone());
     }

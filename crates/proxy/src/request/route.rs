@@ -64,6 +64,7 @@ impl Route {
                     residual: (!leaf.residual.is_empty()).then(|| shown(&leaf.residual)),
                     host,
                     strip_context: policy.strip_context.value,
+                    forward_client_cert: policy.forward_client_cert.value,
                 },
             }
         });

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::header::HOST;
+use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -31,6 +31,8 @@ pub struct Outbound<'a> {
     pub context: &'a Context,
     /// When it must have been answered.
     pub deadline: Option<Deadline>,
+    /// The caller's verified certificate, for those endpoints that are told of it.
+    pub certificate: Option<&'a HeaderValue>,
 }
 
 /// What an attempt came to.
@@ -159,6 +161,9 @@ async fn attempt(
     observation.attempt_started = now;
     observation.in_flight = Some(endpoint.begin());
     headers::write_destination(request.headers_mut(), &outbound.route.headers, leaf_headers);
+    if leaf_headers.forward_client_cert {
+        headers::forward_certificate(request.headers_mut(), outbound.certificate);
+    }
     if !leaf_headers.strip_context {
         headers::write_context(
             request.headers_mut(),

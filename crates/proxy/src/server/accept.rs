@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::connection;
+use super::connection::{self, Accepted};
 use super::port::Port;
 use crate::worker::Worker;
 
@@ -17,7 +17,7 @@ pub async fn accept(worker: Rc<Worker>, port: Rc<Port>, listener: TcpListener) {
         tokio::select! {
             biased;
             () = port.closing.cancelled() => break,
-            accepted = listener.accept() => take(&worker, &port, accepted).await,
+            accepted = next(&port, &listener) => take(&worker, &port, accepted).await,
         }
     }
     // Closing the socket resets what waits in its queue.
@@ -26,14 +26,20 @@ pub async fn accept(worker: Rc<Worker>, port: Rc<Port>, listener: TcpListener) {
     }
 }
 
+/// The next connection, once there is room for its handshake.
+async fn next(port: &Port, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    port.room_for_handshake().await;
+    listener.accept().await
+}
+
 async fn take(worker: &Rc<Worker>, port: &Rc<Port>, accepted: io::Result<(TcpStream, SocketAddr)>) {
     match accepted {
         Ok((stream, peer)) => {
             let Some(permit) = port.admit_connection() else { return };
             // Answers are written whole: waiting for more to send only delays them. It fails on closed sockets only.
             drop(stream.set_nodelay(true));
-            let serving = connection::serve(Rc::clone(worker), Rc::clone(port), stream, peer, permit);
-            worker.serve(serving);
+            let accepted = Accepted::new(port, stream, peer, permit);
+            worker.serve(connection::serve(Rc::clone(worker), Rc::clone(port), accepted));
         }
         Err(error) => back_off(&error).await,
     }

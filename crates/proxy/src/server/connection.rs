@@ -12,10 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::detect::{Detected, detect};
+use super::handshakes::Handshake;
 use super::port::{ConnectionPermit, Port, Settings};
 use super::transport::{Progress, Transport};
 use super::{http1, http2};
-use crate::config::ContextFrom;
+use crate::config::{ContextFrom, ServerConfig};
+use crate::request::answer::{Failure, Word};
 use crate::request::headers::{L5D_CLIENT_ID, Trust};
 use crate::tls::PeerIdentity;
 use crate::worker::Worker;
@@ -31,8 +33,15 @@ pub struct Connection {
     pub settings: Rc<Settings>,
     /// What may be believed of its headers.
     pub trust: Trust,
+    peer: SocketAddr,
+    /// Who the peer is, if it showed a client certificate and it was verified.
+    identity: Option<PeerIdentity>,
+    /// Whether its requests are served.
+    authorized: Cell<bool>,
     /// The verified name of the peer, for `l5d-client-id`.
     client_id: Option<HeaderValue>,
+    /// The verified certificate of the peer, for `x-forwarded-client-cert`.
+    certificate: Option<HeaderValue>,
     draining: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -43,18 +52,62 @@ impl Connection {
         port: Rc<Port>,
         settings: Rc<Settings>,
         peer: SocketAddr,
-        identity: Option<&PeerIdentity>,
+        identity: Option<PeerIdentity>,
     ) -> Rc<Self> {
         let config = &settings.config;
         let known = peer.ip().to_canonical().is_loopback() || identity.is_some();
         let trust = Trust {
             context: known || config.context == ContextFrom::Any,
-            overrides: config.overrides.allows(peer.ip(), identity),
+            overrides: config.overrides.allows(peer.ip(), identity.as_ref()),
             clear: config.clear_context,
         };
-        let client_id = identity.and_then(PeerIdentity::name).and_then(|name| HeaderValue::from_str(name).ok());
-        let draining = Cell::new(port.is_closing().then(Instant::now));
-        Rc::new(Self { worker, port, settings, trust, client_id, draining, waker: RefCell::default() })
+        let header = |text: &str| HeaderValue::from_str(text).ok();
+        let connection = Self {
+            trust,
+            client_id: identity.as_ref().and_then(PeerIdentity::name).and_then(header),
+            certificate: identity.as_ref().and_then(|identity| header(&identity.forwarded)),
+            draining: Cell::new(port.is_closing().then(Instant::now)),
+            authorized: Cell::new(true),
+            waker: RefCell::default(),
+            worker,
+            port,
+            peer,
+            identity,
+            settings,
+        };
+        connection.authorize(&connection.settings.config);
+        Rc::new(connection)
+    }
+
+    /// Looks whether `config` lets this caller in. Who it is stays in the log: the answer tells a stranger nothing.
+    pub fn authorize(&self, config: &ServerConfig) {
+        let authorized = config.authorizes(self.peer.ip(), self.identity.as_ref());
+        if !authorized && self.authorized.get() {
+            let who = self.identity.as_ref().map(PeerIdentity::names);
+            tracing::warn!(
+                peer = %self.peer,
+                server = %self.port.listener.addr,
+                names = who.as_deref().unwrap_or("(no client certificate)"),
+                "not in `authorize`: requests of this caller are answered 403"
+            );
+        }
+        self.authorized.set(authorized);
+    }
+
+    /// Whether the caller's requests are served.
+    ///
+    /// # Errors
+    /// [`Word::Unauthorized`] where `authorize` does not name it.
+    pub fn is_authorized(&self) -> Result<(), Failure> {
+        if self.authorized.get() {
+            return Ok(());
+        }
+        Err(Failure::new(Word::Unauthorized, "this caller is not authorized here").retryable())
+    }
+
+    /// The peer's verified certificate, as endpoints may be told of it.
+    pub const fn certificate(&self) -> Option<&HeaderValue> {
+        self.certificate.as_ref()
     }
 
     /// Tells the endpoint who asks, where a certificate proved it. What a client says of itself was removed before.
@@ -86,20 +139,33 @@ impl Connection {
     }
 }
 
+/// A connection that was accepted, and what it has a place for.
+#[derive(Debug)]
+pub struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    settings: Rc<Settings>,
+    permit: ConnectionPermit,
+    /// `None`: there is none to be made.
+    handshake: Option<Handshake>,
+}
+
+impl Accepted {
+    /// On `port`, with the settings that it has now.
+    pub fn new(port: &Port, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) -> Self {
+        let settings = port.settings();
+        let handshake = settings.acceptor.is_some().then(|| port.handshakes.begin());
+        Self { stream, peer, settings, permit, handshake }
+    }
+}
+
 /// Serves a connection to its end.
 ///
 /// Owns all that it starts: when this returns, nothing of the connection runs. Dropping it closes the connection.
-pub async fn serve(
-    worker: Rc<Worker>,
-    port: Rc<Port>,
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    permit: ConnectionPermit,
-) {
-    let _permit = permit;
-    let settings = port.settings();
+pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, accepted: Accepted) {
+    let Accepted { mut stream, peer, settings, permit: _permit, handshake } = accepted;
     let limit = settings.config.head_timeout;
-    let Some(acceptor) = &settings.acceptor else {
+    let (Some(acceptor), Some(handshake)) = (&settings.acceptor, handshake) else {
         let detected = tokio::time::timeout(limit, detect(&mut stream)).await;
         let (http2, prefix) = match detected {
             Ok(Ok(Detected::Http1(prefix))) => (false, prefix),
@@ -110,17 +176,24 @@ pub async fn serve(
         let connection = Connection::new(worker, port, settings, peer, None);
         return speak(connection, stream, prefix, http2).await;
     };
-    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-        Ok(Ok((stream, negotiated))) => {
+    let in_time = tokio::time::timeout(limit, acceptor.accept(stream));
+    let ended = tokio::select! {
+        biased;
+        ended = in_time => ended.ok(),
+        () = handshake.evicted() => None,
+    };
+    drop(handshake);
+    match ended {
+        Some(Ok((stream, negotiated))) => {
             port.metrics.tls_handshake("success");
-            let connection = Connection::new(worker, port, Rc::clone(&settings), peer, negotiated.peer.as_ref());
+            let connection = Connection::new(worker, port, Rc::clone(&settings), peer, negotiated.peer);
             Box::pin(speak(connection, stream, Bytes::new(), negotiated.alpn_h2)).await;
         }
-        Ok(Err(failure)) => {
+        Some(Err(failure)) => {
             port.metrics.tls_handshake(failure.outcome);
             tracing::debug!(%peer, error = %failure.message, "tls handshake with a client failed");
         }
-        Err(_) => port.metrics.tls_handshake("timeout"),
+        None => port.metrics.tls_handshake("timeout"),
     }
 }
 

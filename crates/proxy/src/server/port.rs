@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
+use super::handshakes::{Handshakes, share};
 use super::listener::Listener;
 use crate::config::ServerConfig;
 use crate::request::answer::{Failure, Word};
@@ -23,6 +24,8 @@ pub struct Port {
     pub listener: Arc<Listener>,
     /// What is counted for it.
     pub metrics: Rc<ServerMetrics>,
+    /// TLS handshakes under way.
+    pub handshakes: Rc<Handshakes>,
     /// Cancelled: no connection is accepted any more.
     pub closing: CancellationToken,
     router: RefCell<Rc<LocalRouter>>,
@@ -54,6 +57,7 @@ impl Port {
         let metrics = router.worker.metrics.server(&router.shared.config.label, listener.addr);
         Rc::new(Self {
             listener: Arc::clone(listener),
+            handshakes: Handshakes::new(Rc::clone(&metrics)),
             metrics,
             closing: CancellationToken::new(),
             router: RefCell::new(router),
@@ -73,10 +77,23 @@ impl Port {
         Rc::clone(&self.settings.borrow())
     }
 
-    /// From the next request on, this router; from the next connection on, these settings.
+    /// From the next request on, this router and this `authorize`; from the next connection on, these settings.
     pub fn replace(&self, router: Rc<LocalRouter>, config: &ServerConfig) {
         *self.router.borrow_mut() = router;
         *self.settings.borrow_mut() = Settings::new(config);
+        for connection in self.connections.borrow().values().filter_map(Weak::upgrade) {
+            connection.authorize(config);
+        }
+    }
+
+    /// Waits until one more connection may begin its handshake; at once where there are none to be made.
+    pub async fn room_for_handshake(&self) {
+        let settings = self.settings();
+        if settings.acceptor.is_some() {
+            let worker = Rc::clone(&self.router().worker);
+            let limit = share(settings.config.max_pending_handshakes, worker.shared.workers, worker.index);
+            self.handshakes.room(limit).await;
+        }
     }
 
     /// No new connection, and no further request on those that are there.

@@ -192,6 +192,8 @@ pub struct ServerMetrics {
     accepted: Cell<u64>,
     refused: Cell<u64>,
     tls_handshakes: Outcomes,
+    handshakes_pending: Cell<u64>,
+    handshakes_evicted: Cell<u64>,
     overrides_refused: Cell<u64>,
 }
 
@@ -212,6 +214,16 @@ impl ServerMetrics {
         self.tls_handshakes.add(outcome);
     }
 
+    /// So many TLS handshakes are under way now.
+    pub fn handshakes_pending(&self, pending: usize) {
+        self.handshakes_pending.set(u64::try_from(pending).unwrap_or(u64::MAX));
+    }
+
+    /// A TLS handshake that took long had to make room for others.
+    pub fn handshake_evicted(&self) {
+        self.handshakes_evicted.set(self.handshakes_evicted.get() + 1);
+    }
+
     /// A request's `l5d-dtab` was removed, since its sender may not override.
     pub fn override_refused(&self) {
         self.overrides_refused.set(self.overrides_refused.get() + 1);
@@ -230,6 +242,8 @@ impl Metrics for ServerMetrics {
             accepted: self.accepted.get(),
             refused: self.refused.get(),
             tls_handshakes: self.tls_handshakes.counts(),
+            handshakes_pending: self.handshakes_pending.get(),
+            handshakes_evicted: self.handshakes_evicted.get(),
             overrides_refused: self.overrides_refused.get(),
         }
     }
@@ -248,6 +262,10 @@ pub struct ServerCounts {
     pub refused: u64,
     /// In the order of [`TLS_OUTCOMES`].
     pub tls_handshakes: [u64; TLS_OUTCOMES.len()],
+    /// TLS handshakes under way.
+    pub handshakes_pending: u64,
+    /// TLS handshakes that had to make room.
+    pub handshakes_evicted: u64,
     /// Requests whose `l5d-dtab` was removed.
     pub overrides_refused: u64,
 }
@@ -259,6 +277,8 @@ impl Counts for ServerCounts {
         self.accepted += other.accepted;
         self.refused += other.refused;
         merge_all(&mut self.tls_handshakes, &other.tls_handshakes);
+        self.handshakes_pending += other.handshakes_pending;
+        self.handshakes_evicted += other.handshakes_evicted;
         self.overrides_refused += other.overrides_refused;
     }
 }

@@ -146,10 +146,19 @@ fn servers(encoder: &mut Encoder, servers: &Family<ServerCounts>) {
     for (key, counts) in servers.iter() {
         handshakes(encoder, "server", key, &counts.tls_handshakes);
     }
+    encoder.family(Type::Gauge, "waypost_server_pending_handshakes", "TLS handshakes with callers under way.");
+    for (key, counts) in servers.iter() {
+        encoder.sample("", &[("router", &key.router), ("server", &key.name)], counts.handshakes_pending);
+    }
     type Further = (&'static str, &'static str, fn(&ServerCounts) -> u64);
-    let further: [Further; 3] = [
+    let further: [Further; 4] = [
         ("waypost_server_accepted_connections", "Connections that came to speak HTTP.", |counts| counts.accepted),
         ("waypost_server_refused_connections", "Connections closed at once: too many.", |counts| counts.refused),
+        (
+            "waypost_server_evicted_handshakes",
+            "TLS handshakes that took long and had to make room for others.",
+            |counts| counts.handshakes_evicted,
+        ),
         ("waypost_server_refused_overrides", "Requests whose l5d-dtab was removed.", |counts| counts.overrides_refused),
     ];
     for (name, help, count) in further {

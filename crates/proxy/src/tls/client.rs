@@ -8,19 +8,18 @@ use std::time::SystemTime;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConnection, HandshakeKind, SupportedProtocolVersion};
+use rustls::{ClientConnection, HandshakeKind};
 use rustls_pki_types::{DnsName, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-use waypost_routing::{ClientTls, PeerName, TlsSettings, TlsVersion};
+use waypost_routing::{ClientTls, PeerName, TlsSettings};
 
 use super::failure::{Asked, TlsFailure};
 use super::peer::{Certificate, CertificateSummary, date};
-use super::provider;
 use super::store::{ClientMaterial, Trust, system_roots};
 use super::stream::{ClientStream, Refusal};
 use super::verify::{CommonName, Encrypting, Verifying, Wanted, dns_name};
+use super::{provider, versions};
 
 /// The protocols that we are ready to speak, in words of ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -197,14 +196,6 @@ fn trust_in_words(files: &[PathBuf]) -> String {
         return "the system".to_owned();
     }
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-fn versions(protocols: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> {
-    let version = |protocol: &TlsVersion| match protocol {
-        TlsVersion::V1_2 => &TLS12,
-        TlsVersion::V1_3 => &TLS13,
-    };
-    protocols.iter().map(version).collect()
 }
 
 /// A name that is an address or a URI is not sent: RFC 6066 has SNI for DNS names only.

@@ -10,12 +10,14 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFailure {
     /// The certificate is trusted, but names somebody else.
-    #[error("must be {wanted}; its certificate {}", names(.found))]
+    #[error("must be {wanted}; its certificate {} ({provenance})", names(.found))]
     Name {
         /// The name that was asked for.
         wanted: String,
         /// The names that the certificate has, as people write them.
         found: Vec<String>,
+        /// Who issued the certificate, and for which time.
+        provenance: String,
     },
     /// No trusted CA stands behind the certificate.
     #[error("{0}")]
@@ -199,14 +201,18 @@ mod tests {
     #[test]
     fn a_long_list_of_names_is_cut() {
         let found: Vec<String> = (0..11).map(|n| format!("n{n}")).collect();
-        let failure = TlsFailure::Name { wanted: "a".to_owned(), found };
-        assert_eq!(failure.to_string(), "must be a; its certificate names n0, n1, n2, n3, n4, n5, n6, n7 and 3 more");
+        let failure = TlsFailure::Name { wanted: "a".to_owned(), found, provenance: "issued by CN=b".to_owned() };
+        assert_eq!(
+            failure.to_string(),
+            "must be a; its certificate names n0, n1, n2, n3, n4, n5, n6, n7 and 3 more (issued by CN=b)"
+        );
     }
 
     #[test]
     fn a_certificate_without_names_says_so() {
-        let failure = TlsFailure::Name { wanted: "a".to_owned(), found: Vec::new() };
-        assert_eq!(failure.to_string(), "must be a; its certificate has no names");
+        let failure =
+            TlsFailure::Name { wanted: "a".to_owned(), found: Vec::new(), provenance: "issued by CN=b".to_owned() };
+        assert_eq!(failure.to_string(), "must be a; its certificate has no names (issued by CN=b)");
     }
 
     #[test]

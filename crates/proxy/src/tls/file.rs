@@ -22,15 +22,15 @@ const ENDS_SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Which of the files of a `tls` table a problem is about, so that the key's place in the configuration can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsKey {
-    /// A server's `cert`.
-    Cert,
-    /// A server's `key`.
-    Key,
+    /// A server's `cert`, or that of the n-th of its further certificates, counted from 1.
+    Cert(usize),
+    /// The `key` beside it.
+    Key(usize),
     /// A server's `client_ca`.
     ClientCa,
     /// The n-th file of a client's `trust`.
     Trust(usize),
-    /// The n-th file of a client's `crls`.
+    /// The n-th file of `crls`, a client's or a server's.
     Crl(usize),
     /// `client_auth.cert`.
     ClientAuthCert,

@@ -79,7 +79,7 @@ fn peer(connection: &ServerConnection) -> Result<Option<PeerIdentity>, ServerTls
         let message = format!("resumed a session whose client certificate ended at {}", date(certificate.not_after));
         return Err(ServerTlsFailure { outcome: "expired", message });
     }
-    Ok(Some(certificate.into_identity()))
+    Ok(Some(certificate.into_identity(leaf)))
 }
 
 fn failure(error: &io::Error) -> ServerTlsFailure {
@@ -113,6 +113,9 @@ fn outcome(reason: &CertificateError) -> &'static str {
     }
     if matches!(reason, E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. }) {
         return "expired";
+    }
+    if matches!(reason, E::Revoked) {
+        return "revoked";
     }
     "client_cert_refused"
 }

@@ -11,14 +11,15 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use waypost_routing::TlsSettings;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use waypost_routing::{TlsSettings, TlsVersion};
 use webpki::{CertRevocationList, EndEntityCert, OwnedCertRevocationList};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::file::{FileProblem, Files, TlsKey};
 use super::peer::Certificate;
-use super::provider;
+use super::sni::BySni;
+use super::{provider, versions};
 
 /// What a server shows and whom it lets in: certificate chain, key and the CA of its clients.
 ///
@@ -26,7 +27,8 @@ use super::provider;
 #[derive(Clone)]
 pub struct ServerMaterial {
     pub(super) config: Arc<ServerConfig>,
-    names: Vec<String>,
+    /// Of each certificate, in their order.
+    names: Vec<Vec<String>>,
     digest: [u8; 32],
     /// Over `client_ca` and whether a client certificate is required: what a session ticket stands for.
     clients_digest: [u8; 32],
@@ -39,9 +41,14 @@ impl ServerMaterial {
         self.digest
     }
 
-    /// The names in the server's own certificate, as people write them.
+    /// The names in the certificate of callers who ask for no name, as people write them.
     pub fn names(&self) -> &[String] {
-        &self.names
+        self.names.first().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The names in each of the server's certificates.
+    pub fn all_names(&self) -> impl Iterator<Item = &[String]> {
+        self.names.iter().map(Vec::as_slice)
     }
 
     /// The files that hold certificates, and when the first certificate in each ends.
@@ -139,39 +146,93 @@ impl Materials {
     }
 }
 
+/// What a server is to be made of.
+#[derive(Clone, Debug)]
+pub struct ServerFiles {
+    /// Certificate chains and their keys; the first is for callers who ask for none of the names. Never empty.
+    pub own: Vec<(PathBuf, PathBuf)>,
+    /// Who issues client certificates.
+    pub client_ca: Option<PathBuf>,
+    /// Only matters with `client_ca`: without it a client may come with no certificate, but not with a bad one.
+    pub require_client_cert: bool,
+    /// Which client certificates are revoked.
+    pub crls: Vec<PathBuf>,
+    /// The allowed versions, never empty.
+    pub protocols: Vec<TlsVersion>,
+}
+
+impl ServerFiles {
+    /// One certificate, for callers who show none.
+    pub fn new(cert: &Path, key: &Path) -> Self {
+        Self {
+            own: vec![(cert.to_owned(), key.to_owned())],
+            client_ca: None,
+            require_client_cert: false,
+            crls: Vec::new(),
+            protocols: vec![TlsVersion::V1_3, TlsVersion::V1_2],
+        }
+    }
+
+    /// Every file.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        let own = self.own.iter().flat_map(|(cert, key)| [cert, key]);
+        own.chain(&self.client_ca).chain(&self.crls).map(PathBuf::as_path)
+    }
+}
+
 /// Reads what a server needs. Material comes back unless one of the problems is an error. Blocks on the disk.
-///
-/// `require` only matters with `client_ca`: without it a client may come with no certificate, but not with a bad one.
-pub fn load_server(
-    cert: &Path,
-    key: &Path,
-    client_ca: Option<&Path>,
-    require: bool,
-) -> (Option<ServerMaterial>, Vec<FileProblem>) {
+pub fn load_server(server: &ServerFiles) -> (Option<ServerMaterial>, Vec<FileProblem>) {
     let mut files = Files::new(SystemTime::now());
-    let clients = client_ca.and_then(|path| roots(&mut files, [(TlsKey::ClientCa, path)]));
-    files.mark(&[u8::from(client_ca.is_some()), u8::from(require)]);
+    let clients = server.client_ca.as_deref().and_then(|path| roots(&mut files, [(TlsKey::ClientCa, path)]));
+    files.mark(&[u8::from(server.client_ca.is_some()), u8::from(server.require_client_cert)]);
+    let crls = revocation_lists(&mut files, &server.crls);
     let clients_digest = files.digest();
-    let own = certified_key(&mut files, (TlsKey::Cert, cert), (TlsKey::Key, key));
-    let Some((own, names)) = own.filter(|_| files.usable()) else {
+    files.mark(format!("{:?}", server.protocols).as_bytes());
+    let own: Vec<_> = server
+        .own
+        .iter()
+        .enumerate()
+        .map(|(n, (cert, key))| certified_key(&mut files, (TlsKey::Cert(n), cert), (TlsKey::Key(n), key)))
+        .collect();
+    let own = own.into_iter().collect::<Option<Vec<_>>>().filter(|_| files.usable());
+    let Some((shown, names)) = own.and_then(|own| shown(own, server, &mut files)) else {
         return (None, files.problems);
     };
-    match server_config(own, clients, require) {
+    match server_config(shown, clients, crls, server) {
         Ok(config) => {
             let digest = files.digest();
             let material = ServerMaterial { config: Arc::new(config), names, digest, clients_digest, ends: files.ends };
             (Some(material), files.problems)
         }
         Err(error) => {
-            files.error(
-                TlsKey::Cert,
-                "bad-certificate",
-                format!("{}: can't serve with it: {error}", cert.display()),
-                None,
-            );
+            let cert = server.own.first().map(|(cert, _)| cert.display().to_string()).unwrap_or_default();
+            files.error(TlsKey::Cert(0), "bad-certificate", format!("{cert}: can't serve with it: {error}"), None);
             (None, files.problems)
         }
     }
+}
+
+/// All certificates for one resolver, and their names.
+fn shown(
+    own: Vec<(CertifiedKey, Certificate)>,
+    server: &ServerFiles,
+    files: &mut Files,
+) -> Option<(BySni, Vec<Vec<String>>)> {
+    let names = own.iter().map(|(_, leaf)| leaf.names()).collect();
+    let mut own = own.into_iter();
+    let (first, first_leaf) = own.next()?;
+    let mut by_sni = BySni::new(first);
+    if own.len() > 0 {
+        by_sni.name_first(&first_leaf.dns);
+    }
+    for (n, ((certificate, leaf), (cert, _))) in own.zip(server.own.iter().skip(1)).enumerate() {
+        if leaf.dns.is_empty() {
+            let message = format!("{}: is never shown: it has no DNS name that a caller could ask for", cert.display());
+            files.warning(TlsKey::Cert(n + 1), "certificate-never-shown", message, None);
+        }
+        by_sni.add(certificate, &leaf.dns);
+    }
+    Some((by_sni, names))
 }
 
 /// Reads what a client needs. Material comes back unless one of the problems is an error. Blocks on the disk.
@@ -188,6 +249,8 @@ pub fn load_client(
     let roots = roots(&mut files, keyed);
     files.mark(b"crls");
     let crls = revocation_lists(&mut files, crls);
+    let crls = crls.iter().filter_map(|der| OwnedCertRevocationList::from_der(der).ok().map(CertRevocationList::from));
+    let crls: Arc<[_]> = crls.collect();
     files.mark(b"client_auth");
     let own = client_auth.and_then(|(cert, key)| {
         certified_key(&mut files, (TlsKey::ClientAuthCert, cert), (TlsKey::ClientAuthKey, key))
@@ -197,7 +260,7 @@ pub fn load_client(
     };
     let material = ClientMaterial {
         trust: if trust.is_empty() { Trust::System } else { Trust::Files(roots) },
-        crls: crls.into(),
+        crls,
         client_auth: own.map(|(own, _)| Arc::new(SingleCertAndKey::from(own))),
         digest: files.digest(),
         ends: files.ends,
@@ -245,14 +308,15 @@ fn roots<'a>(files: &mut Files, sources: impl IntoIterator<Item = (TlsKey, &'a P
     complete.then(|| Arc::new(roots))
 }
 
-fn revocation_lists(files: &mut Files, paths: &[PathBuf]) -> Vec<CertRevocationList<'static>> {
+/// All lists that can be used; problems with the others are noted.
+fn revocation_lists(files: &mut Files, paths: &[PathBuf]) -> Vec<CertificateRevocationListDer<'static>> {
     let mut lists = Vec::new();
     for (n, path) in paths.iter().enumerate() {
         for der in files.revocation_lists(TlsKey::Crl(n), path).unwrap_or_default() {
             match OwnedCertRevocationList::from_der(&der) {
-                Ok(list) => {
+                Ok(_) => {
                     warn_if_out_of_date(files, TlsKey::Crl(n), path, &der);
-                    lists.push(CertRevocationList::from(list));
+                    lists.push(der);
                 }
                 Err(error) => files.error(TlsKey::Crl(n), "bad-crl", format!("{}: {error}", path.display()), None),
             }
@@ -272,17 +336,16 @@ fn warn_if_out_of_date(files: &mut Files, key: TlsKey, path: &Path, der: &[u8]) 
     }
 }
 
-/// A chain and the key that fits its first certificate, and that certificate's names.
+/// A chain and the key that fits its first certificate, and what that certificate says.
 fn certified_key(
     files: &mut Files,
     cert: (TlsKey, &Path),
     key: (TlsKey, &Path),
-) -> Option<(CertifiedKey, Vec<String>)> {
+) -> Option<(CertifiedKey, Certificate)> {
     let chain = files.certificates(cert.0, cert.1);
     let private = files.private_key(key.0, key.1);
     let (chain, private) = (chain?, private?);
-    let names =
-        chain.first().and_then(|leaf| Certificate::read(leaf).ok()).map(|leaf| leaf.names()).unwrap_or_default();
+    let leaf = chain.first().and_then(|leaf| Certificate::read(leaf).ok())?;
     let provider = provider();
     let signing = match provider.key_provider.load_private_key(private.clone_key()) {
         Ok(signing) => signing,
@@ -293,7 +356,7 @@ fn certified_key(
     };
     let own = CertifiedKey::new(chain, signing);
     match own.keys_match() {
-        Ok(()) => Some((own, names)),
+        Ok(()) => Some((own, leaf)),
         Err(rustls::Error::InconsistentKeys(_)) => {
             let message = format!("{}: does not fit the certificate in {}", key.1.display(), cert.1.display());
             files.error(key.0, "key-mismatch", message, hint_at_order(&provider, &own.cert, &private));
@@ -335,23 +398,24 @@ fn refusal(chain: &[CertificateDer<'static>]) -> Option<String> {
 }
 
 fn server_config(
-    own: CertifiedKey,
+    shown: BySni,
     clients: Option<Arc<RootCertStore>>,
-    require: bool,
+    crls: Vec<CertificateRevocationListDer<'static>>,
+    server: &ServerFiles,
 ) -> Result<ServerConfig, String> {
     let provider = provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions(&server.protocols))
         .map_err(|error| error.to_string())?;
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(roots) => {
-            let clients = WebPkiClientVerifier::builder_with_provider(roots, provider);
-            let clients = if require { clients } else { clients.allow_unauthenticated() };
+            let clients = WebPkiClientVerifier::builder_with_provider(roots, provider).with_crls(crls);
+            let clients = if server.require_client_cert { clients } else { clients.allow_unauthenticated() };
             builder.with_client_cert_verifier(clients.build().map_err(|error| error.to_string())?)
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
+    let mut config = builder.with_cert_resolver(Arc::new(shown));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = Ticketer::new().map_err(|error| error.to_string())?;
     config.max_early_data_size = 0; // 0-RTT can be replayed, and a proxy can't tell which request minds

@@ -100,7 +100,8 @@ impl Verifying {
         if self.is_named(&parsed, &certificate, &path) {
             Ok(())
         } else {
-            Err(TlsFailure::Name { wanted: self.wanted.to_string(), found: certificate.names() })
+            let (wanted, found) = (self.wanted.to_string(), certificate.names());
+            Err(TlsFailure::Name { wanted, found, provenance: certificate.provenance() })
         }
     }
 
@@ -210,7 +211,7 @@ impl Verifying {
     fn phrase(&self, certificate: &Certificate, why: &str) -> String {
         let names = certificate.names();
         let names = if names.is_empty() { "without names".to_owned() } else { format!("of {}", list(&names)) };
-        format!("must be {}; its certificate {names} {why}", self.wanted)
+        format!("must be {}; its certificate {names} {why} ({})", self.wanted, certificate.provenance())
     }
 }
 
@@ -347,6 +348,9 @@ fn unusable(error: &webpki::Error) -> String {
     }
     if let webpki::Error::UnsupportedCertVersion = error {
         return "is not X.509 version 3".to_owned();
+    }
+    if let webpki::Error::InvalidCertValidity = error {
+        return "ends before it begins".to_owned();
     }
     format!("can't be used: {error}")
 }

@@ -152,11 +152,14 @@ impl LocalRouter {
     /// # Errors
     /// The policy has no TLS name for this bound path.
     pub fn client(&self, leaf: &Leaf, policy: &ClientPolicy) -> Result<Rc<Client>, Failure> {
-        let tls =
-            policy.tls.value.as_ref().map_err(|none| Failure::new(Word::TlsStrict, none.to_string()).retryable())?;
+        let strict = |none| {
+            let message = format!("{none}; asked for at {}", policy.tls_from());
+            Failure::new(Word::TlsStrict, message).retryable()
+        };
+        let tls = policy.tls.value.as_ref().map_err(strict)?;
         let mut clients = self.clients.borrow_mut();
         if let Some(client) = clients.get(&leaf.bound).filter(|client| client.serves(policy, tls)) {
-            client.follow(&leaf.addresses);
+            client.follow(&leaf.addresses, policy);
             return Ok(Rc::clone(client));
         }
         let material = tls.settings().and_then(|settings| self.materials.get(settings));

@@ -192,6 +192,10 @@ fn a_bound_request_shows_every_step() {
             "strip_context": {
               "value": false,
               "from": "default"
+            },
+            "forward_client_cert": {
+              "value": false,
+              "from": "default"
             }
           },
           "tls": {
@@ -298,6 +302,7 @@ fn text_is_drawn_step_by_step() {
           max_concurrent_streams  100                              default
           host                    none                             default
           strip_context           false                            default
+          forward_client_cert     false                            default
           tls.kind                bound_path                       waypost.toml:38:25
           tls.name                users.example.com                waypost.toml:42:3
           tls.trust               DIR/ca.pem                       waypost.toml:38:25

@@ -18,8 +18,8 @@ use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use waypost::tls::{
-    Acceptor, ClientStream, Connector, Established, Negotiated, Offer, ServerMaterial, ServerStream, ServerTlsFailure,
-    TlsFailure, acceptor, connector, load_client, load_server,
+    Acceptor, ClientStream, Connector, Established, Negotiated, Offer, ServerFiles, ServerMaterial, ServerStream,
+    ServerTlsFailure, TlsFailure, acceptor, connector, load_client, load_server,
 };
 use waypost_routing::{ClientTls, PeerName, TlsSettings, TlsVersion};
 
@@ -110,7 +110,10 @@ impl Lab {
 
     pub(crate) fn material(&self, pair: &Pair, clients: Option<(&Ca, bool)>) -> ServerMaterial {
         let require = clients.is_some_and(|(_, require)| require);
-        let (material, problems) = load_server(&pair.cert, &pair.key, clients.map(|(ca, _)| &*ca.file), require);
+        let mut files = ServerFiles::new(&pair.cert, &pair.key);
+        files.client_ca = clients.map(|(ca, _)| ca.file.clone());
+        files.require_client_cert = require;
+        let (material, problems) = load_server(&files);
         material.unwrap_or_else(|| panic!("{problems:?}"))
     }
 

@@ -15,8 +15,8 @@ use super::Lint;
 use super::rules::Known;
 use super::served::path;
 use crate::config::RouterConfig;
+use crate::config::caller::dns_matches;
 use crate::config::raw::Reader;
-use crate::config::server::dns_matches;
 use crate::tls::ServerMaterial;
 
 /// A server of the file.
@@ -139,11 +139,17 @@ impl Caller<'_> {
                 Some((Lint::TlsMismatch, listener.span, format!("{who} with TLS, and this server has none"), hint))
             }
             (ClientTls::Verify { name, settings, .. }, Some(certificate)) => {
-                let names = certificate.material.names();
-                if proves(names, name, settings.allow_common_name) {
+                let material = &certificate.material;
+                // A name that no certificate has is answered with the first, as every other but a DNS name is.
+                let mut shown = match name {
+                    PeerName::Dns(_) => material.all_names().collect::<Vec<_>>(),
+                    PeerName::Ip(_) | PeerName::Uri(_) => vec![material.names()],
+                }
+                .into_iter();
+                if shown.any(|names| proves(names, name, settings.allow_common_name)) {
                     return None;
                 }
-                let (file, names) = (certificate.file.display(), names.join(", "));
+                let (file, names) = (certificate.file.display(), material.names().join(", "));
                 let message = format!("{file} is for {names}, but {who} and asks for {name}");
                 let hint = format!("issue a certificate for {name}, or mend the name at {from} or the address");
                 Some((Lint::WrongCertificate, certificate.span, message, hint))

@@ -47,7 +47,7 @@ impl Dir {
 
     /// The problems of a server with these files; checks that there is material exactly if none is an error.
     fn server(&self, cert: &str, key: &str) -> Vec<FileProblem> {
-        let (material, problems) = load_server(&self.path(cert), &self.path(key), None, false);
+        let (material, problems) = load_server(&ServerFiles::new(&self.path(cert), &self.path(key)));
         let usable = problems.iter().all(|problem| problem.severity == Severity::Warning);
         assert_eq!(material.is_some(), usable, "{problems:?}");
         problems
@@ -79,7 +79,7 @@ fn base64_of(bytes: &[u8]) -> String {
 fn a_fitting_pair_loads_without_a_word() {
     let dir = Dir::new();
     assert_eq!(codes(&dir.server("web.pem", "web.key")), []);
-    let (material, _) = load_server(&dir.path("web.pem"), &dir.path("web.key"), None, false);
+    let (material, _) = load_server(&ServerFiles::new(&dir.path("web.pem"), &dir.path("web.key")));
     assert_eq!(material.unwrap().names(), ["web.example.com"]);
 }
 
@@ -127,8 +127,8 @@ fn files_that_are_no_files_are_errors_at_their_key() {
         ("big.pem", "file-too-large"),
         ("dir.pem", "unreadable-file"),
     ] {
-        assert_eq!(codes(&dir.server(file, "web.key")), [(TlsKey::Cert, code)], "cert = {file}");
-        assert_eq!(codes(&dir.server("web.pem", file)), [(TlsKey::Key, code)], "key = {file}");
+        assert_eq!(codes(&dir.server(file, "web.key")), [(TlsKey::Cert(0), code)], "cert = {file}");
+        assert_eq!(codes(&dir.server("web.pem", file)), [(TlsKey::Key(0), code)], "key = {file}");
     }
 }
 
@@ -146,14 +146,14 @@ fn a_named_pipe_is_refused_rather_than_waited_for() {
     let dir = Dir::new();
     let made = std::process::Command::new("mkfifo").arg(dir.path("pipe.pem")).status();
     assert!(made.unwrap().success());
-    assert_eq!(codes(&dir.server("pipe.pem", "web.key")), [(TlsKey::Cert, "unreadable-file")]);
+    assert_eq!(codes(&dir.server("pipe.pem", "web.key")), [(TlsKey::Cert(0), "unreadable-file")]);
 }
 
 #[test]
 fn swapped_files_get_a_hint() {
     let dir = Dir::new();
     let problems = dir.server("web.key", "web.pem");
-    assert_eq!(codes(&problems), [(TlsKey::Cert, "empty-pem"), (TlsKey::Key, "empty-pem")]);
+    assert_eq!(codes(&problems), [(TlsKey::Cert(0), "empty-pem"), (TlsKey::Key(0), "empty-pem")]);
     assert!(problems[0].hint.as_ref().unwrap().contains("it holds a private key"), "{problems:?}");
     assert!(problems[1].hint.as_ref().unwrap().contains("it holds a certificate"), "{problems:?}");
 }
@@ -174,7 +174,7 @@ fn an_encrypted_key_is_said_to_be_one() {
     ] {
         dir.write("locked.key", content);
         let problems = dir.server("web.pem", "locked.key");
-        assert_eq!(codes(&problems), [(TlsKey::Key, "encrypted-key")]);
+        assert_eq!(codes(&problems), [(TlsKey::Key(0), "encrypted-key")]);
         assert!(problems[0].message.contains("encrypted"));
     }
 }
@@ -184,7 +184,7 @@ fn a_key_of_another_certificate_is_refused() {
     let dir = Dir::new();
     dir.pair("other", |_| {});
     let problems = dir.server("web.pem", "other.key");
-    assert_eq!(codes(&problems), [(TlsKey::Key, "key-mismatch")]);
+    assert_eq!(codes(&problems), [(TlsKey::Key(0), "key-mismatch")]);
     assert!(problems[0].message.contains("other.key") && problems[0].message.contains("web.pem"), "{problems:?}");
     assert_eq!(problems[0].hint, None);
 }
@@ -195,7 +195,7 @@ fn a_chain_upside_down_gets_a_hint() {
     dir.pair("ca", |_| {});
     dir.write("chain.pem", dir.text("ca.pem") + &dir.text("web.pem"));
     let problems = dir.server("chain.pem", "web.key");
-    assert_eq!(codes(&problems), [(TlsKey::Key, "key-mismatch")]);
+    assert_eq!(codes(&problems), [(TlsKey::Key(0), "key-mismatch")]);
     assert!(problems[0].hint.as_ref().unwrap().contains("certificate 2"), "{problems:?}");
 }
 
@@ -205,9 +205,9 @@ fn broken_content_is_an_error() {
     dir.write("cert.pem", pem("CERTIFICATE", b"nonsense"));
     dir.write("base64.pem", "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n");
     dir.write("nonsense.key", pem("PRIVATE KEY", b"nonsense"));
-    assert_eq!(codes(&dir.server("cert.pem", "web.key")), [(TlsKey::Cert, "bad-certificate")]);
-    assert_eq!(codes(&dir.server("base64.pem", "web.key")), [(TlsKey::Cert, "bad-pem")]);
-    assert_eq!(codes(&dir.server("web.pem", "nonsense.key")), [(TlsKey::Key, "bad-key")]);
+    assert_eq!(codes(&dir.server("cert.pem", "web.key")), [(TlsKey::Cert(0), "bad-certificate")]);
+    assert_eq!(codes(&dir.server("base64.pem", "web.key")), [(TlsKey::Cert(0), "bad-pem")]);
+    assert_eq!(codes(&dir.server("web.pem", "nonsense.key")), [(TlsKey::Key(0), "bad-key")]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_key_that_others_can_read_is_warned_of() {
     for (mode, expected) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
         fs::set_permissions(dir.path("web.key"), fs::Permissions::from_mode(mode)).unwrap();
         let problems = dir.server("web.pem", "web.key");
-        assert_eq!(codes(&problems) == [(TlsKey::Key, "key-readable-by-others")], expected, "{mode:o}");
+        assert_eq!(codes(&problems) == [(TlsKey::Key(0), "key-readable-by-others")], expected, "{mode:o}");
     }
 }
 
@@ -277,7 +277,7 @@ fn the_ends_of_certificates_are_known_by_file() {
     dir.pair("sooner", |params| params.not_after = OffsetDateTime::now_utc() + time::Duration::days(20));
     dir.write("bundle.pem", dir.text("web.pem") + &dir.text("sooner.pem"));
     let mut materials = Materials::default();
-    let (server, _) = load_server(&dir.path("web.pem"), &dir.path("web.key"), None, false);
+    let (server, _) = load_server(&ServerFiles::new(&dir.path("web.pem"), &dir.path("web.key")));
     materials.insert_server(&server.unwrap());
     materials.insert(load_client(&[dir.path("bundle.pem")], &[], None).0.unwrap());
 
@@ -311,7 +311,7 @@ fn material_is_found_by_its_content() {
 fn debug_output_has_no_keys() {
     let dir = Dir::new();
     let (cert, key) = (dir.path("web.pem"), dir.path("web.key"));
-    let server = format!("{:?}", load_server(&cert, &key, None, false).0);
+    let server = format!("{:?}", load_server(&ServerFiles::new(&cert, &key)).0);
     let client = format!("{:?}", load_client(&[], &[], Some((&cert, &key))).0);
     assert!(!server.to_lowercase().contains("key:") && !client.to_lowercase().contains("key:"), "{server} {client}");
 }
