@@ -26,6 +26,7 @@ use crate::cause::chain;
 use crate::config::{Config, Loaded};
 use crate::plan::{Router, Snapshot};
 use crate::server::listener::Listener;
+use crate::tls::Expiry;
 use crate::worker::{self, ASKS, Published, Serving, Shared};
 
 /// Why waypost does not run.
@@ -71,6 +72,7 @@ pub struct App {
     /// Ends the discovery that only the snapshot in use needs.
     discovery: CancellationToken,
     watched: Watched,
+    expiry: Expiry,
 }
 
 /// Where the text of a reload comes from.
@@ -111,7 +113,7 @@ impl App {
         let namers = Arc::new(NamerSet::live(&config.namers, Arc::clone(&generation), &tasks, discovery.clone()));
         let snapshot = Arc::new(snapshot(1, &config, &namers, &health));
         let servers = listen(&snapshot, &[], workers)?;
-        let watched = Watched::new(&config);
+        let watched = Watched::new(&config, None);
         let published = Published { snapshot, servers, draining: false };
         let shared = Arc::new(Shared::new(generation, health, workers, published));
         let (asks, ended) = start_workers(&shared).map_err(RunError::System)?;
@@ -136,7 +138,10 @@ impl App {
             let label = control.label_of(server);
             tracing::info!(router = label.as_deref().unwrap_or_default(), addr = %server.listener.addr, "serving");
         }
-        Ok(Self { control, reloads, workers: ended, tasks, stop, discovery, watched })
+        let mut app =
+            Self { control, reloads, workers: ended, tasks, stop, discovery, watched, expiry: Expiry::default() };
+        app.look_at_certificates();
+        Ok(app)
     }
 
     /// What the admin and the demo ask.
@@ -167,7 +172,10 @@ impl App {
                     // Whoever asked may be gone; it is logged in any case.
                     drop(answer.send(result));
                 }
-                _ = look.tick() => self.look_at_files().await,
+                _ = look.tick() => {
+                    self.look_at_files().await;
+                    self.look_at_certificates();
+                }
             }
         }
         self.drain().await;
@@ -186,6 +194,13 @@ impl App {
         } else if changes.tls {
             let _logged = self.reload(Text::InUse).await;
         }
+    }
+
+    /// Whatever certificate comes near its end is told of.
+    fn look_at_certificates(&mut self) {
+        let published = self.control.shared.published.load();
+        let certificates = published.snapshot.config.materials.certificates();
+        self.expiry.look(certificates.iter().map(|(file, end)| (file.as_path(), *end)), SystemTime::now());
     }
 
     /// Takes on a configuration whole, or not at all.
@@ -217,6 +232,8 @@ impl App {
 
     async fn try_reload(&mut self, text: Text) -> Result<(), Vec<Finding>> {
         let before = self.control.shared.published.load_full();
+        // What changes from here on is looked at again.
+        self.watched.note();
         let loaded = match text {
             Text::File => Config::load(&self.control.path)?,
             Text::InUse => {
@@ -248,7 +265,7 @@ impl App {
             discovery.cancel();
             vec![Finding::error("listen", chain(&error))]
         })?;
-        self.watched = Watched::new(&config);
+        self.watched = Watched::new(&config, Some(&self.watched));
         self.control.shared.published.store(Arc::new(Published { snapshot, servers, draining: false }));
         self.control.shared.generation.bump();
         if kept.is_none() {

@@ -12,6 +12,7 @@
 
 mod client;
 mod command;
+mod expiry;
 mod failure;
 mod file;
 pub mod mint;
@@ -30,6 +31,7 @@ use waypost_routing::TlsVersion;
 
 pub use self::client::{Connector, Established, Offer, connector};
 pub use self::command::openssl;
+pub use self::expiry::{Expiry, Nearness};
 pub use self::failure::TlsFailure;
 pub use self::file::{FileProblem, TlsKey};
 pub use self::peer::{CertificateSummary, PeerIdentity};

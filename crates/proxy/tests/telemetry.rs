@@ -152,12 +152,18 @@ fn plain_text() {
     waypost_server_connections{router="out",server="127.0.0.1:4140",protocol="http2"} 0
     # HELP waypost_server_tls_handshakes_total TLS handshakes with callers, by how they ended.
     # TYPE waypost_server_tls_handshakes_total counter
+    # HELP waypost_server_pending_handshakes TLS handshakes with callers under way.
+    # TYPE waypost_server_pending_handshakes gauge
+    waypost_server_pending_handshakes{router="out",server="127.0.0.1:4140"} 0
     # HELP waypost_server_accepted_connections_total Connections that came to speak HTTP.
     # TYPE waypost_server_accepted_connections_total counter
     waypost_server_accepted_connections_total{router="out",server="127.0.0.1:4140"} 1
     # HELP waypost_server_refused_connections_total Connections closed at once: too many.
     # TYPE waypost_server_refused_connections_total counter
     waypost_server_refused_connections_total{router="out",server="127.0.0.1:4140"} 0
+    # HELP waypost_server_evicted_handshakes_total TLS handshakes that took long and had to make room for others.
+    # TYPE waypost_server_evicted_handshakes_total counter
+    waypost_server_evicted_handshakes_total{router="out",server="127.0.0.1:4140"} 0
     # HELP waypost_server_refused_overrides_total Requests whose l5d-dtab was removed.
     # TYPE waypost_server_refused_overrides_total counter
     waypost_server_refused_overrides_total{router="out",server="127.0.0.1:4140"} 1
@@ -173,6 +179,12 @@ fn plain_text() {
     # HELP waypost_certificate_not_after_seconds Unix time at which a certificate ends.
     # TYPE waypost_certificate_not_after_seconds gauge
     waypost_certificate_not_after_seconds{file="certs/we\"b\\.pem"} 2000000000
+    # HELP waypost_certificates_ending Files with a certificate that ends within that time.
+    # TYPE waypost_certificates_ending gauge
+    waypost_certificates_ending{within="30d"} 0
+    waypost_certificates_ending{within="7d"} 0
+    waypost_certificates_ending{within="1d"} 0
+    waypost_certificates_ending{within="0d"} 0
     # HELP waypost_config_reloads_total Times the configuration was read again.
     # TYPE waypost_config_reloads_total counter
     waypost_config_reloads_total{outcome="success"} 2

@@ -178,3 +178,19 @@ async fn callers_who_stall_in_the_handshake_make_room() {
     }
     assert!(closed >= 1, "those who made room are closed");
 }
+
+#[tokio::test]
+async fn certificate_that_ends_soon_is_told_of_until_it_is_renewed() {
+    let ca = Ca::new();
+    let soon = ca.sign(Leaf::new(&["web.example.com"]).ends_in_days(5));
+    let proxy = Spec::router("in").identity("web", &soon).server(TLS).start().await;
+    let told = || proxy.log().matches("a certificate ends soon").count();
+    eventually("the log says so", async || (told() == 1).then_some(()).ok_or_else(|| proxy.log())).await;
+    for (within, count) in [("30d", 1.0), ("7d", 1.0), ("1d", 0.0), ("0d", 0.0)] {
+        proxy.metric_is("waypost_certificates_ending", &[("within", within)], count).await;
+    }
+
+    ca.sign(Leaf::new(&["web.example.com"]).ends_in_days(60)).write(proxy.spec().dir(), "web");
+    proxy.metric_is("waypost_certificates_ending", &[("within", "30d")], 0.0).await;
+    assert_eq!(told(), 1);
+}

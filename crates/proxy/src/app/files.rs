@@ -46,8 +46,15 @@ pub struct Changes {
 }
 
 impl Watched {
-    /// All files that a configuration names, as they are now.
-    pub fn new(config: &Config) -> Self {
+    /// All files that a configuration names, as `noted` has them, else as they are now.
+    ///
+    /// A file that changes between its being read for `config` and this would otherwise never count as changed.
+    pub fn new(config: &Config, noted: Option<&Self>) -> Self {
+        let noted = noted.map(|noted| noted.files.as_slice()).unwrap_or_default();
+        let seen = |path: &Path| match noted.iter().find(|file| file.path == path) {
+            Some(file) => file.seen,
+            None => digest(path),
+        };
         let mut kinds: HashMap<&Path, Kind> = HashMap::new();
         for (index, path) in config.files.iter().enumerate() {
             kinds.insert(path, if index == 0 { Kind::Config } else { Kind::Tls });
@@ -57,8 +64,16 @@ impl Watched {
                 kinds.insert(path, Kind::Dtab);
             }
         }
-        let files = kinds.into_iter().map(|(path, kind)| File { path: path.to_path_buf(), kind, seen: digest(path) });
+        let files = kinds.into_iter().map(|(path, kind)| File { path: path.to_path_buf(), kind, seen: seen(path) });
         Self { files: files.collect() }
+    }
+
+    /// Notes what the files hold now, before they are read for another configuration. Dtabs are published by themselves:
+    /// one that changed just now must not be lost should that configuration be refused.
+    pub fn note(&mut self) {
+        for file in self.files.iter_mut().filter(|file| file.kind != Kind::Dtab) {
+            file.seen = digest(&file.path).or(file.seen);
+        }
     }
 
     /// Looks at every file. One that can't be read is as it was: it may be about to be replaced.

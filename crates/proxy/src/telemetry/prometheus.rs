@@ -11,6 +11,7 @@ pub use super::process::Process;
 use super::histogram::HistogramCounts;
 use super::metrics::{ClientCounts, ServerCounts, ServiceCounts, TLS_OUTCOMES};
 use super::report::{ClientReport, ControlMetrics, Family, MetricsReport, OTHER, Reloads, SeriesKey};
+use crate::tls::Nearness;
 
 /// All that one scrape shows.
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +208,12 @@ fn control(encoder: &mut Encoder, control: &ControlMetrics) {
     encoder.family(Type::Gauge, "waypost_certificate_not_after_seconds", "Unix time at which a certificate ends.");
     for (file, ends) in certificates {
         encoder.sample("", &[("file", &file.to_string_lossy())], seconds(ends));
+    }
+    encoder.family(Type::Gauge, "waypost_certificates_ending", "Files with a certificate that ends within that time.");
+    let now = std::time::SystemTime::now();
+    for nearness in Nearness::ALL {
+        let ending = control.certificates.iter().filter(|(_, end)| Nearness::of(*end, now) >= Some(nearness)).count();
+        encoder.sample("", &[("within", nearness.within())], ending);
     }
     let reloads: [(&str, &str, Reloads); 2] = [
         ("waypost_config_reloads", "Times the configuration was read again.", control.config_reloads),
