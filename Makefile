@@ -2,7 +2,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt fmt-check bench bench-naming fuzz doc test-deps
+.PHONY: help demo test lint fmt fmt-check bench bench-naming fuzz soak doc test-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench-naming: ## measure what naming costs
 
 fuzz: ## look for texts that break a parser, a minute for each (SECONDS=60)
 	scripts/fuzz.sh $(or $(SECONDS),60)
+
+soak: test-deps ## a minute of load while certificates and trust change each second (SECONDS=60)
+	WAYPOST_SOAK_SECONDS=$(or $(SECONDS),60) $(CARGO) test -p integration-tests --test it tls_rotation -- --nocapture
 
 doc: ## build the documentation of the crates
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps

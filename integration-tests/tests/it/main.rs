@@ -30,4 +30,5 @@ mod routes_property;
 mod routing;
 mod streaming;
 mod tls_identity;
+mod tls_rotation;
 mod tls_server;
