@@ -34,13 +34,19 @@ class Wrk:
     """HTTP/1.1 by wrk."""
 
     connections: int
+    tls: bool = False
+    close: bool = False
+    """Each request on a connection of its own: wrk resumes no sessions, so with TLS each is a full handshake."""
 
     def in_flight(self):
         return self.connections
 
     def run(self, port, seconds, cores):
         lines = [f"Host: {HOST}", *(f"{name}: {value}" for name, value in HEADERS.items())]
-        command = ["wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", *flags(lines), f"http://127.0.0.1:{port}/"]
+        if self.close:
+            lines.append("Connection: close")
+        url = f"{'https' if self.tls else 'http'}://127.0.0.1:{port}/"
+        command = ["wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", *flags(lines), url]
         printed = run(command, seconds, cores)
         for trouble in ("Non-2xx or 3xx responses:", "Socket errors:"):
             if trouble in printed:

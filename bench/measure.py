@@ -144,7 +144,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
     parser.add_argument("--rounds", type=at_least_one, default=7, help="of each workload (default %(default)s)")
     parser.add_argument("--seconds", type=at_least_one, default=2, help="of load for each (default %(default)s)")
-    parser.add_argument("--workload", type=choices(WORKLOADS), default=list(WORKLOADS), metavar="W1,W2,W6")
+    parser.add_argument("--workload", type=choices(WORKLOADS), default=list(WORKLOADS), metavar="W1,W2,...")
     parser.add_argument(
         "--only", type=choices(proxies.STARTERS), default=list(proxies.STARTERS), metavar="waypost,haproxy,nginx"
     )
