@@ -121,12 +121,15 @@ impl Ca {
 
     /// One with a subject of its own; two of one name are still two authorities.
     pub fn named(subject: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, subject);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("a key");
+        let (params, key) = ca_params(subject);
         let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { issuer: Issuer::new(params, key), pem, serials: AtomicU64::new(1000) }
+    }
+
+    /// One that this one vouches for.
+    pub fn intermediate(&self, subject: &str) -> Self {
+        let (params, key) = ca_params(subject);
+        let pem = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), pem, serials: AtomicU64::new(1000) }
     }
 
@@ -171,6 +174,14 @@ impl Ca {
     }
 }
 
+fn ca_params(subject: &str) -> (CertificateParams, KeyPair) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, subject);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params, KeyPair::generate().expect("a key"))
+}
+
 /// A certificate and its key.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -182,6 +193,13 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// With the certificate of its issuer behind its own, as a server with an intermediate CA sends it.
+    #[must_use]
+    pub fn with_issuer(mut self, issuer: &Ca) -> Self {
+        self.cert_pem += issuer.pem();
+        self
+    }
+
     /// Writes `<stem>.pem` and `<stem>.key` (0600) into `dir`.
     pub fn write(&self, dir: &Path, stem: &str) -> CertFiles {
         let files = CertFiles { cert: dir.join(format!("{stem}.pem")), key: dir.join(format!("{stem}.key")) };

@@ -20,6 +20,7 @@ use crate::request::check::check;
 
 mod annotate;
 mod asked;
+mod connect;
 mod cycle;
 mod decided;
 mod identity;
@@ -34,6 +35,7 @@ mod unknown;
 
 use self::annotate::Tree;
 pub use self::asked::Asked;
+pub use self::connect::{Met, MetCertificate};
 pub use self::identity::{IdentifiedAs, Passed};
 pub use self::overrides::Excerpt;
 pub use self::policy::tls_json;
@@ -152,6 +154,9 @@ pub struct ExplainedEndpoint {
     pub weight: f64,
     /// `alive` or `ejected`.
     pub state: String,
+    /// What a connection came to, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Met>,
 }
 
 /// What the client is told instead of a response.

@@ -309,3 +309,66 @@ async fn admin_that_is_not_there_is_said() {
         assert!(ran.stderr.contains("HOST:PORT"), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn connect_makes_the_handshake_and_sends_nothing() {
+    let ca = Ca::new();
+    let good = Origin::named("users")
+        .tls(ServerSide::new(&ca.issue(&["users.example.com"])).alpn(&["h2", "http/1.1"]))
+        .negotiated()
+        .start()
+        .await;
+    let wrong = Origin::https("billing", &ca.issue(&["billing.example.com"])).await;
+    let strict =
+        Origin::named("users").tls(ServerSide::new(&ca.issue(&["users.example.com"])).demands(&ca)).start().await;
+    let (plain, nobody) = (Origin::http("plain").await, nobody());
+    let spec = Spec::router("out")
+        .trust("ca", &ca)
+        .client_at("/#/fs/{service}", &static_tls("users.example.com"))
+        .client_at("/#/fs/plain", "tls = \"none\"")
+        .endpoints("users", &[good.addr(), wrong.addr(), strict.addr(), nobody])
+        .endpoint("only", good.addr())
+        .endpoint("plain", plain.addr());
+    spec.write();
+    let explain = async |url: &str, code: i32| {
+        let json = waypost(&["explain", &spec.config_arg(), url, "--connect", "--json"]).await.exits(code).json();
+        let text = waypost(&["explain", &spec.config_arg(), url, "--connect"]).await.exits(code).stdout;
+        (json["leaves"][0]["endpoints"].clone(), text)
+    };
+
+    let (endpoints, text) = explain("http://users/", 1).await;
+    let met = |addr: std::net::SocketAddr| {
+        let all = endpoints.as_array().expect("a list");
+        all.iter().find(|endpoint| endpoint["addr"] == addr.to_string()).expect("the endpoint")["connect"].clone()
+    };
+    let fine = met(good.addr());
+    assert_eq!(
+        (&fine["outcome"], &fine["version"], &fine["protocol"]),
+        (&"success".into(), &"1.3".into(), &"h2".into())
+    );
+    assert_eq!(fine["certificate"]["names"], serde_json::json!(["users.example.com"]));
+    for (addr, outcome, word, said) in [
+        (wrong.addr(), "bad_name", "tls_name", "billing.example.com"),
+        (strict.addr(), "client_cert_refused", "tls_other", "client certificate"),
+        (nobody, "connect", "connect", "connection refused"),
+    ] {
+        let met = met(addr);
+        assert_eq!((&met["outcome"], &met["word"]), (&outcome.into(), &word.into()), "{met}");
+        let message = met["message"].as_str().expect("a message");
+        assert!(
+            message.contains(said) && message.contains("/#/fs/users") && text.contains(message),
+            "{message}\n{text}"
+        );
+    }
+    assert!(text.contains("TLS 1.3, h2; its certificate names users.example.com"), "{text}");
+    assert!(text.contains("to see it: openssl s_client"), "{text}");
+
+    let (_, text) = explain("http://only/", 0).await;
+    assert!(text.contains("TLS 1.3, h2"), "{text}");
+    let (_, text) = explain("http://plain/", 0).await;
+    assert!(text.contains("connected, in clear text"), "{text}");
+    for origin in [&good, &wrong, &strict, &plain] {
+        assert_eq!(origin.requests(), 0);
+    }
+    waypost(&["explain", "--admin", "127.0.0.1:1", "http://users/", "--connect"]).await.exits(2);
+}

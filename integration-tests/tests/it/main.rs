@@ -30,5 +30,6 @@ mod routes_property;
 mod routing;
 mod streaming;
 mod tls_identity;
+mod tls_matrix;
 mod tls_rotation;
 mod tls_server;

@@ -22,10 +22,10 @@ use crate::explanation::{Asked, Color, Explanation, Outcome, explain, offline};
 
 /// Why a request goes where it goes: each step of the decision, and the line of the configuration behind it.
 ///
-/// Nothing is sent. The request counts as one whose overrides (l5d-dtab) are followed.
+/// No request is sent. The request counts as one whose overrides (l5d-dtab) are followed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    override_usage = "waypost explain CONFIG [METHOD] URL [-H 'Name: value']... [--router LABEL] [--json]\n       \
+    override_usage = "waypost explain CONFIG [METHOD] URL [-H 'Name: value']... [--router LABEL] [--connect] [--json]\n       \
                             waypost explain --admin ADDR [METHOD] URL [-H 'Name: value']... [--router LABEL] [--json]"
 )]
 pub struct ExplainArgs {
@@ -41,17 +41,21 @@ pub struct ExplainArgs {
     /// Ask the running waypost whose admin listens there, instead of reading a configuration
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
+    /// Connect to each endpoint as a request would, TLS and all, and say what comes of it; sends no request
+    #[arg(long, conflicts_with = "admin")]
+    pub connect: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs the command. 0: the request would be sent to an endpoint, 1: it would not, 2: usage or configuration.
+/// Runs the command. 0: the request would be sent to an endpoint, 1: it would not, or a connection failed, 2: usage or configuration.
 pub fn run(args: &ExplainArgs) -> u8 {
     match answer(args) {
         Ok((explanation, json)) => {
             let printed = print::out(&if args.json { json + "\n" } else { explanation.to_text(Color::On) });
-            if explanation.outcome == Outcome::Bound { printed } else { FAILED }
+            let fine = explanation.outcome == Outcome::Bound && explanation.all_connected();
+            if fine { printed } else { FAILED }
         }
         Err(Failure::Unreadable(findings)) => {
             print::findings(&findings);
@@ -97,13 +101,14 @@ fn answer(args: &ExplainArgs) -> Result<(Explanation, String), Failure> {
     let request = asked.request().map_err(|finding| Failure::Unreadable(vec![*finding]))?;
     match (&args.admin, config) {
         (Some(admin), _) => from_admin(admin, args.router.as_deref(), &asked),
-        (None, config) => from_file(Path::new(config.unwrap_or_default()), args.router.as_deref(), &request),
+        (None, config) => from_file(Path::new(config.unwrap_or_default()), args, &request),
     }
 }
 
-fn from_file(config: &Path, label: Option<&str>, request: &Parts) -> Result<(Explanation, String), Failure> {
+fn from_file(config: &Path, args: &ExplainArgs, request: &Parts) -> Result<(Explanation, String), Failure> {
     let loaded = Config::load(config).map_err(Failure::Unreadable)?;
     let config = loaded.config;
+    let label = args.router.as_deref();
     let found = match label {
         None => config.routers.first(),
         Some(label) => config.routers.iter().find(|router| &*router.label == label),
@@ -116,7 +121,12 @@ fn from_file(config: &Path, label: Option<&str>, request: &Parts) -> Result<(Exp
             labels.join(", ")
         ))
     })?;
-    let explanation = explain(&offline(&config, router), request);
+    let mut explanation = explain(&offline(&config, router), request);
+    if args.connect {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Asking(format!("error: {error}")))?;
+        runtime.block_on(explanation.connect(&config, router));
+    }
     let json = serde_json::to_string_pretty(&explanation).map_err(|error| Failure::Asking(error.to_string()))?;
     Ok((explanation, json))
 }

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use waypost_naming::{Path, Place};
 use waypost_routing::ClientTls;
 
 use super::Client;
@@ -89,8 +90,7 @@ pub async fn connect(client: &Client, addr: SocketAddr, want: Want) -> Result<Co
             if client.tls != ClientTls::Clear {
                 client.metrics.tls_handshake("timeout");
             }
-            let message = format!("{addr} for {}: no connection within connect_timeout ({limit:?})", client.bound);
-            Err(Failure::new(Word::ConnectTimeout, message).retryable())
+            Err(too_slow(&client.bound, addr, limit))
         }),
     }
 }
@@ -101,10 +101,7 @@ async fn attempt(
     want: Want,
     connector: Option<Rc<Connector>>,
 ) -> Result<Connected, Failure> {
-    let tcp = TcpStream::connect(addr).await.map_err(|error| {
-        let message = format!("{addr} for {}: no connection: {}", client.bound, io_words(&error));
-        Failure::new(Word::Connect, message).retryable()
-    })?;
+    let tcp = TcpStream::connect(addr).await.map_err(|error| no_connection(&client.bound, addr, &error))?;
     // Small frames must not wait for a full segment. It only fails on a socket that is closed already.
     drop(tcp.set_nodelay(true));
     let Some(connector) = connector else {
@@ -138,6 +135,16 @@ pub fn refused_late(client: &Client, addr: SocketAddr, refusal: Option<&Refusal>
 }
 
 fn refused(client: &Client, addr: SocketAddr, failure: &TlsFailure) -> Failure {
+    let failure = tls_failed(&client.bound, &client.tls, &client.asked_at(), addr, failure);
+    if client.may_complain(Instant::now()) {
+        let (word, hint) = (failure.word.as_str(), failure.hint.as_deref().unwrap_or_default());
+        tracing::warn!(router = %client.router, word, message = %failure.message, hint, "tls with an endpoint failed");
+    }
+    failure
+}
+
+/// A handshake that failed, in words: who, for which path, asked for in which line, and how to see the same.
+pub fn tls_failed(bound: &Path, tls: &ClientTls, from: &Place, addr: SocketAddr, failure: &TlsFailure) -> Failure {
     let word = match failure.word() {
         "tls_name" => Word::TlsName,
         "tls_untrusted" => Word::TlsUntrusted,
@@ -145,13 +152,20 @@ fn refused(client: &Client, addr: SocketAddr, failure: &TlsFailure) -> Failure {
         "tls_revoked" => Word::TlsRevoked,
         _ => Word::TlsOther,
     };
-    let place = client.asked_at();
-    let message = format!("{addr} for {}: {failure}; asked for at {place}", client.bound);
-    let command = openssl(&client.tls, addr).unwrap_or_default();
-    if client.may_complain(Instant::now()) {
-        tracing::warn!(router = %client.router, word = word.as_str(), %message, see = %command, "tls with an endpoint failed");
-    }
+    let message = format!("{addr} for {bound}: {failure}; asked for at {from}");
+    let command = openssl(tls, addr).unwrap_or_default();
     Failure::new(word, message).retryable().hint(format!("to see it: {command}"))
+}
+
+/// TCP did not come about.
+pub fn no_connection(bound: &Path, addr: SocketAddr, error: &io::Error) -> Failure {
+    Failure::new(Word::Connect, format!("{addr} for {bound}: no connection: {}", io_words(error))).retryable()
+}
+
+/// No usable connection in time.
+pub fn too_slow(bound: &Path, addr: SocketAddr, limit: Duration) -> Failure {
+    let message = format!("{addr} for {bound}: no connection within connect_timeout ({limit:?})");
+    Failure::new(Word::ConnectTimeout, message).retryable()
 }
 
 /// What an I/O error means, without Rust's decoration around it.

@@ -55,6 +55,7 @@ fn explained_leaf(router: &Router, (logical, leaf): (&Path, &Leaf), client: &Cli
         addr: endpoint.addr.to_string(),
         weight: endpoint.weight,
         state: state(endpoint.addr),
+        connect: None,
     };
     ExplainedLeaf {
         bound: leaf.bound.to_string(),

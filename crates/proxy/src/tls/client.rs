@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
-use rustls::{ClientConnection, HandshakeKind};
+use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::{DnsName, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -48,6 +48,8 @@ impl Offer {
 pub struct Established {
     /// HTTP/2 is spoken; else HTTP/1.1. An endpoint that chose nothing gets HTTP/2 only if that was all we offered.
     pub h2: bool,
+    /// The version of TLS.
+    pub version: Option<&'static str>,
     /// The certificate that the endpoint presented, now or when the session began.
     pub certificate: CertificateSummary,
     /// Has the reason if TLS ends the connection later, as an endpoint does that refuses our certificate.
@@ -138,7 +140,12 @@ impl Connector {
             Some(chosen) => chosen == b"h2",
             None => self.offer == Offer::Http2,
         };
-        Ok(Established { h2, certificate, refusal: Refusal::new(self.wanted.clone()) })
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => Some("1.3"),
+            Some(ProtocolVersion::TLSv1_2) => Some("1.2"),
+            Some(_) | None => None,
+        };
+        Ok(Established { h2, version, certificate, refusal: Refusal::new(self.wanted.clone()) })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::{ExplainedEndpoint, ExplainedLeaf};
+use super::super::{ExplainedEndpoint, ExplainedLeaf, Met};
 use super::page::{Ink, Row};
 
 /// Key, value, place.
@@ -16,9 +16,11 @@ pub(super) fn policy_rows(keys: &Map<String, Value>) -> Vec<Setting> {
 /// Who is asked, and with what of the name.
 pub(super) fn leaf_rows(leaf: &ExplainedLeaf) -> Vec<Setting> {
     let endpoint = |endpoint: &ExplainedEndpoint| {
-        row("endpoint", format!("{}, weight {}, {}", endpoint.addr, endpoint.weight, endpoint.state), "")
+        let shown = row("endpoint", format!("{}, weight {}, {}", endpoint.addr, endpoint.weight, endpoint.state), "");
+        let met = endpoint.connect.as_ref().map(met_rows).unwrap_or_default();
+        std::iter::once(shown).chain(met)
     };
-    let mut rows: Vec<_> = leaf.endpoints.iter().take(MOST_ENDPOINTS).map(endpoint).collect();
+    let mut rows: Vec<_> = leaf.endpoints.iter().take(MOST_ENDPOINTS).flat_map(endpoint).collect();
     match leaf.endpoints.len().checked_sub(MOST_ENDPOINTS) {
         Some(more @ 1..) => rows.push(row("", format!("and {more} more"), "")),
         Some(0) | None if rows.is_empty() => rows.push(row("endpoint", "none".to_owned(), "")),
@@ -28,6 +30,24 @@ pub(super) fn leaf_rows(leaf: &ExplainedLeaf) -> Vec<Setting> {
         rows.push(row("residual", leaf.residual.clone(), ""));
     }
     rows
+}
+
+/// What a connection to the endpoint above came to.
+fn met_rows(met: &Met) -> Vec<Setting> {
+    let line = |ink: Ink, text: String| [("connect".to_owned(), Ink::Plain), (text, ink), (String::new(), Ink::Dim)];
+    if !met.is_success() {
+        let said = [&met.message, &met.see].into_iter().flatten();
+        return said.map(|text| line(Ink::Red, text.clone())).collect();
+    }
+    let Some(certificate) = &met.certificate else {
+        return vec![line(Ink::Bold, "connected, in clear text".to_owned())];
+    };
+    let (version, protocol) = (met.version.as_deref().unwrap_or("?"), met.protocol.as_deref().unwrap_or("?"));
+    let names = certificate.names.join(", ");
+    vec![
+        line(Ink::Bold, format!("TLS {version}, {protocol}; its certificate names {names}")),
+        line(Ink::Plain, format!("serial {}, ends at {}", certificate.serial, certificate.not_after)),
+    ]
 }
 
 /// How connections are protected.
