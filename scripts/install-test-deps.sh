@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside cargo, where it is missing: real peers (curl, nginx, nghttp), openssl to read our
+# Installs what the tests need beside cargo, where it is missing: real peers (curl, nginx, HAProxy, nghttp), openssl to read our
 # certificates with, and a C compiler and linker for the crypto library. Does nothing, and says nothing, when all is there.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -8,6 +8,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 wanted=(
   curl:curl
   nginx:nginx-light
+  haproxy:haproxy
   nghttp:nghttp2-client
   h2load:nghttp2-client
   openssl:openssl

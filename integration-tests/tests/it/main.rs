@@ -31,5 +31,6 @@ mod routing;
 mod streaming;
 mod tls_identity;
 mod tls_matrix;
+mod tls_peers;
 mod tls_rotation;
 mod tls_server;

@@ -140,6 +140,8 @@ fn refused(alert: AlertDescription, asked: &Asked<'_>) -> TlsFailure {
         AlertDescription::UnknownCA,
         AlertDescription::AccessDenied,
         AlertDescription::NoCertificate,
+        // OpenSSL's word for a certificate whose issuer it knows by name, and by another key.
+        AlertDescription::DecryptError,
     ];
     if alert == AlertDescription::CertificateRequired {
         let what = "asks for a client certificate and got none (certificate_required)";

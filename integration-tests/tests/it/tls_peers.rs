@@ -1,0 +1,205 @@
+//! TLS with programs that nobody here wrote: openssl, nginx, HAProxy and curl, on both sides.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use integration_tests::config::static_tls;
+use integration_tests::ports::free_port;
+use integration_tests::process::Process;
+use integration_tests::*;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+/// A peer that runs as long as this is kept.
+struct Peer {
+    _process: Process,
+    _dir: TempDir,
+    addr: SocketAddr,
+}
+
+impl Peer {
+    /// Runs `program` in a directory with `files`, until it listens; `{addr}` and `{port}` in `args` are where.
+    async fn start(program: &str, files: &[(&str, &str)], args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let filled = |text: &str| text.replace("{addr}", &addr.to_string()).replace("{port}", &addr.port().to_string());
+        for (name, content) in files {
+            std::fs::write(dir.path().join(name), filled(content)).expect("the test's directory can be written");
+        }
+        let mut command = Command::new(program);
+        command.current_dir(dir.path()).args(args.iter().map(|arg| filled(arg)));
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+        let mut process = Process::spawn("peer", command, dir.path());
+        eventually("the peer listens", async || {
+            if let Some(code) = process.ended() {
+                panic!("{program} has ended with {code}: {}", process.output());
+            }
+            TcpStream::connect(addr).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        Self { _process: process, _dir: dir, addr }
+    }
+}
+
+/// A caller-side waypost that knows one endpoint, trusts `ca` and shows `caller`.
+async fn calling(ca: &Ca, endpoint: SocketAddr, keys: &str, policy: &str) -> TestProxy {
+    let more = format!(", client_auth = {{ cert = \"caller.pem\", key = \"caller.key\" }}{keys} }}");
+    let tls = static_tls("users.example.com").replace(" }", &more);
+    Spec::router("out")
+        .trust("ca", ca)
+        .identity("caller", &ca.issue(&["spiffe://test/caller"]))
+        .client(&format!("accrual = {{ kind = \"none\" }}\n{policy}"))
+        .client_at("/#/fs/{service}", &tls)
+        .endpoint("users", endpoint)
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn openssl_as_endpoint_speaks_the_versions_that_both_allow() {
+    let ca = Ca::new();
+    let own = ca.issue(&["users.example.com"]);
+    let files = [("own.pem", own.cert_pem.as_str()), ("own.key", &own.key_pem), ("ca.pem", ca.pem())];
+    let serve = ["s_server", "-accept", "{addr}", "-cert", "own.pem", "-key", "own.key", "-www", "-quiet"];
+    for (version, allowed, works) in [
+        ("-tls1_2", "[\"1.2\"]", true),
+        ("-tls1_3", "[\"1.3\"]", true),
+        ("-tls1_2", "[\"1.3\", \"1.2\"]", true),
+        ("-tls1_2", "[\"1.3\"]", false),
+        ("-tls1_3", "[\"1.2\"]", false),
+    ] {
+        let args: Vec<&str> = serve.into_iter().chain([version, "-Verify", "1", "-CAfile", "ca.pem"]).collect();
+        let peer = Peer::start("openssl", &files, &args).await;
+        let proxy = calling(&ca, peer.addr, &format!(", protocols = {allowed}"), "").await;
+        let answer = proxy.get("users", "/").await;
+        if works {
+            let text = answer.is(200).text();
+            let spoken = version.replace("-tls1_", "TLSv1.");
+            assert!(text.contains(&spoken) && text.contains("spiffe://test/caller"), "{version}: {text}");
+        } else {
+            answer.is_error(502, "tls_other");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nginx_as_endpoint_verifies_our_certificate() {
+    let ca = Ca::new();
+    let own = ca.issue(&["users.example.com"]);
+    let directives = "ssl_certificate own.pem; ssl_certificate_key own.key; ssl_client_certificate ca.pem;\n\
+                      ssl_verify_client on;\n\
+                      location / { return 200 \"$ssl_client_verify $server_protocol $ssl_server_name\"; }";
+    let files = [("own.pem", own.cert_pem.as_str()), ("own.key", &own.key_pem), ("ca.pem", ca.pem())];
+    for (listen, protocol) in [("ssl", "HTTP/1.1"), ("ssl http2", "HTTP/2.0")] {
+        let nginx = Nginx::start(listen, directives, &files).await;
+        let proxy = calling(&ca, nginx.addr(), "", "").await;
+        let text = proxy.get("users", "/").await.is(200).text();
+        assert_eq!(text, format!("SUCCESS {protocol} users.example.com"));
+
+        // nginx says with an answer of its own that a certificate is missing.
+        let without = Spec::router("out")
+            .trust("ca", &ca)
+            .client_at("/#/fs/{service}", &static_tls("users.example.com"))
+            .endpoint("users", nginx.addr())
+            .start()
+            .await;
+        let text = without.get("users", "/").await.is(400).text();
+        assert!(text.contains("No required SSL certificate was sent"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn haproxy_as_endpoint_verifies_our_certificate() {
+    let ca = Ca::new();
+    let both = ca.issue(&["users.example.com"]);
+    let both = format!("{}{}", both.cert_pem, both.key_pem);
+    let config = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 9s\n  timeout server 9s\n\
+                  frontend in\n  bind {addr} ssl crt both.pem ca-file ca.pem verify required alpn h2,http/1.1\n\
+                  \x20 http-request return status 200 content-type text/plain lf-string \"%HV %[ssl_c_verify] %[ssl_fc_sni]\"\n";
+    let files = [("haproxy.cfg", config), ("both.pem", &both), ("ca.pem", ca.pem())];
+    let peer = Peer::start("haproxy", &files, &["-db", "-q", "-f", "haproxy.cfg"]).await;
+    for (policy, version) in [("protocol = \"http1\"", "HTTP/1.1"), ("protocol = \"http2\"", "HTTP/2.0")] {
+        let proxy = calling(&ca, peer.addr, "", policy).await;
+        assert_eq!(proxy.get("users", "/").await.is(200).text(), format!("{version} 0 users.example.com"));
+    }
+    let stranger = Spec::router("out")
+        .trust("ca", &ca)
+        .identity("caller", &Ca::new().issue(&["spiffe://test/caller"]))
+        .client_at(
+            "/#/fs/{service}",
+            &static_tls("users.example.com")
+                .replace(" }", ", client_auth = { cert = \"caller.pem\", key = \"caller.key\" } }"),
+        )
+        .endpoint("users", peer.addr)
+        .start()
+        .await;
+    let answer = stranger.get("users", "/").await.is_error(502, "tls_other");
+    assert!(answer.l5d_err().contains("refused our client certificate"), "{answer:?}");
+}
+
+/// A callee-side waypost that demands client certificates of `ca`.
+async fn serving(ca: &Ca, users: &Origin) -> TestProxy {
+    Spec::router("in")
+        .trust("ca", ca)
+        .identity("web", &ca.issue(&["web.example.com"]))
+        .identity("caller", &ca.issue(&["spiffe://test/caller"]))
+        .server("tls = { cert = \"web.pem\", key = \"web.key\", client_ca = \"ca.pem\" }")
+        .endpoint("users", users.addr())
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn curl_as_caller_is_known_by_its_certificate() {
+    let ca = Ca::new();
+    let users = Origin::http("users").await;
+    let proxy = serving(&ca, &users).await;
+    let port = proxy.addr().port();
+    let (url, resolve) = (format!("https://web.example.com:{port}/"), format!("web.example.com:{port}:127.0.0.1"));
+    let file = |name: &str| proxy.spec().path(name).display().to_string();
+    let (trust, cert, key) = (file("ca.pem"), file("caller.pem"), file("caller.key"));
+    let base = [url.as_str(), "--resolve", &resolve, "--cacert", &trust, "-H", "Host: users"];
+    for (args, version) in [
+        (&["--http1.1", "--tlsv1.3"][..], "HTTP/1.1"),
+        (&["--http1.1", "--tlsv1.2", "--tls-max", "1.2"], "HTTP/1.1"),
+        (&["--http2"], "HTTP/2"),
+    ] {
+        let known: Vec<&str> =
+            base.into_iter().chain(["--cert", &cert, "--key", &key]).chain(args.iter().copied()).collect();
+        let answer = curl(&known).await.ok().is(200);
+        assert_eq!(answer.version, version);
+        assert_eq!(users.last().headers("l5d-client-id"), ["spiffe://test/caller"]);
+
+        let unknown: Vec<&str> = base.into_iter().chain(args.iter().copied()).collect();
+        assert_ne!(curl(&unknown).await.code, 0, "{args:?} without a certificate");
+    }
+}
+
+#[tokio::test]
+async fn openssl_as_caller_sees_chain_protocol_and_resumption() {
+    let ca = Ca::new();
+    let users = Origin::http("users").await;
+    let proxy = serving(&ca, &users).await;
+    let addr = proxy.addr().to_string();
+    let file = |name: &str| proxy.spec().path(name).display().to_string();
+    let (trust, cert, key, session) = (file("ca.pem"), file("caller.pem"), file("caller.key"), file("session.pem"));
+    let base = ["s_client", "-connect", &addr, "-servername", "web.example.com", "-CAfile", &trust];
+    let checks = ["-verify_return_error", "-verify_hostname", "web.example.com", "-cert", &cert, "-key", &key];
+    for (version, protocol) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
+        let args: Vec<&str> = base.into_iter().chain(checks).chain([version, "-alpn", "h2,http/1.1"]).collect();
+        let first: Vec<&str> = args.iter().copied().chain(["-sess_out", &session, "-ign_eof"]).collect();
+        // A request whose answer ends the connection: by then TLS 1.3 has sent its tickets.
+        let ask = "printf 'GET / HTTP/1.1\\r\\nHost: users\\r\\nConnection: close\\r\\n\\r\\n'";
+        let quoted = |args: &[&str]| args.iter().map(|arg| format!("'{arg}'")).collect::<Vec<_>>().join(" ");
+        let http1 = quoted(&first).replace("h2,http/1.1", "http/1.1");
+        let said = command::program("bash", &["-c", &format!("{ask} | openssl {http1}")]).await.stdout;
+        for part in ["Verify return code: 0 (ok)", protocol, "ALPN protocol: http/1.1", "HTTP/1.1 200 OK"] {
+            assert!(said.contains(part), "{version}: {part} in {said}");
+        }
+        let again: Vec<&str> = args.iter().copied().chain(["-sess_in", &session]).collect();
+        let said = command::program("openssl", &again).await.stdout;
+        assert!(said.contains("Reused, "), "{version}: {said}");
+        assert!(said.contains("ALPN protocol: h2"), "{version}: {said}");
+    }
+}
