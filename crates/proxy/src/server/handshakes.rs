@@ -2,7 +2,7 @@
 //! thousands, cost the others neither memory nor their turn.
 //!
 //! A place is waited for *before* a connection is accepted: what comes in a burst waits in the system's queue, which
-//! costs nothing here. Only when no place becomes free for [`PATIENCE`] has the oldest handshake to go.
+//! costs nothing here. Only when no place becomes free for a second has the oldest handshake to go.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
