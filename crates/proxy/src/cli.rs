@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::tls::mint::MintError;
+use crate::tls::mint::{MintError, Renewal};
 
 /// Fine.
 pub const OK: u8 = 0;
@@ -91,6 +91,19 @@ enum Certs {
         #[arg(long)]
         cn_only: bool,
     },
+    /// Issue certificates again, with new keys and the same names
+    Renew {
+        /// Where the authority and the certificates are
+        dir: PathBuf,
+        /// The first names of those to renew; default: all that the authority issued
+        names: Vec<String>,
+        /// Days until they end; default: as long as each was valid
+        #[arg(long)]
+        days: Option<u32>,
+        /// Only those that end within so many days
+        #[arg(long, value_name = "DAYS")]
+        within: Option<u32>,
+    },
 }
 
 /// Parses the arguments and does what they say.
@@ -110,6 +123,9 @@ pub fn main() -> u8 {
         Command::Delegate(arguments) => delegate::run(&arguments),
         Command::Certs(Certs::Init { dir }) => minted(certs::init(&dir)),
         Command::Certs(Certs::Issue { dir, names, days, cn_only }) => minted(certs::issue(&dir, &names, days, cn_only)),
+        Command::Certs(Certs::Renew { dir, names, days, within }) => {
+            minted(certs::renew(&dir, &names, Renewal { days, within }))
+        }
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions { shell } => completions(shell),
         Command::Man => man(),

@@ -125,3 +125,51 @@ async fn bad_requests_for_certificates_are_refused() {
     }
     assert_eq!(waypost_in(dir.path(), &["certs", "issue", "."]).await.code, 2);
 }
+
+#[tokio::test]
+async fn certificates_are_renewed_with_their_names_and_new_keys() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let run = async |args: &[&str]| waypost_in(dir.path(), args).await;
+    run(&["certs", "init", "."]).await.exits(0);
+    run(&["certs", "issue", ".", "--days", "3", "spiffe://prod/users", "users.example.com", "127.0.0.1"])
+        .await
+        .exits(0);
+    run(&["certs", "issue", ".", "--cn-only", "legacy.example.com"]).await.exits(0);
+    let files = ["ca.pem", "ca.key", "spiffe_prod_users.pem", "spiffe_prod_users.key", "legacy.example.com.pem"];
+    let read = || files.map(|name| std::fs::read(dir.path().join(name)).expect("the file is there"));
+    let text = async |name: &str| {
+        let path = dir.path().join(name);
+        let args = ["x509", "-noout", "-text", "-in", path.to_str().expect("a plain name")];
+        program("openssl", &args).await.exits(0).stdout
+    };
+    let names = |text: &str| text.lines().find(|line| line.contains("DNS:")).map(|line| line.trim().to_owned());
+    let before = (read(), names(&text("spiffe_prod_users.pem").await));
+
+    let ran = run(&["certs", "renew", ".", "--within", "7"]).await.exits(0);
+    assert_eq!(ran.stdout, "./spiffe_prod_users.pem\n./spiffe_prod_users.key\n");
+    assert!(ran.stderr.starts_with("./legacy.example.com.pem: left as it is: valid until "), "{}", ran.stderr);
+    let after = (read(), names(&text("spiffe_prod_users.pem").await));
+    let changed: Vec<bool> = before.0.iter().zip(&after.0).map(|(before, after)| before != after).collect();
+    assert_eq!(changed, [false, false, true, true, false], "of {files:?}");
+    assert_eq!(before.1, after.1);
+    assert_eq!(mode(&dir.path().join("spiffe_prod_users.key")), 0o600);
+    let verify = ["verify", "-CAfile", "ca.pem", "spiffe_prod_users.pem"];
+    let verify = verify
+        .map(|arg| if arg.ends_with(".pem") { dir.path().join(arg).display().to_string() } else { arg.to_owned() });
+    program("openssl", &verify.iter().map(String::as_str).collect::<Vec<_>>()).await.exits(0);
+
+    run(&["certs", "renew", ".", "legacy.example.com", "--days", "30"]).await.exits(0);
+    let legacy = text("legacy.example.com.pem").await;
+    assert!(legacy.contains("CN = legacy.example.com") && !legacy.contains("Subject Alternative Name"), "{legacy}");
+    for (name, code) in [("ca", 2), ("nobody.example.com", 1)] {
+        run(&["certs", "renew", ".", name]).await.exits(code);
+    }
+    assert_eq!(read()[..2], before.0[..2], "the authority is never touched");
+
+    // What another authority issued is not ours to renew.
+    std::fs::remove_file(dir.path().join("ca.pem")).expect("the file is there");
+    std::fs::remove_file(dir.path().join("ca.key")).expect("the file is there");
+    run(&["certs", "init", "."]).await.exits(0);
+    let ran = run(&["certs", "renew", "."]).await.exits(0);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("issued by CN=waypost development CA"), "{ran:?}");
+}

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::tls::mint::{self, Issued, LeafOptions, LeafShape, MintError};
+use crate::tls::mint::{self, Issued, LeafOptions, LeafShape, MintError, Renewal};
 
 /// `waypost certs init DIR`.
 ///
@@ -21,6 +21,20 @@ pub fn init(dir: &Path) -> Result<(), MintError> {
 pub fn issue(dir: &Path, names: &[String], days: u32, cn_only: bool) -> Result<(), MintError> {
     let shape = if cn_only { LeafShape::CommonNameOnly } else { LeafShape::AlternativeNames };
     report(&mint::issue(dir, names, LeafOptions { days, shape })?);
+    Ok(())
+}
+
+/// `waypost certs renew DIR [NAME...] [--days DAYS] [--within DAYS]`: the files that were written on stdout, what was left
+/// and why on stderr.
+///
+/// # Errors
+/// When there is no CA, a name is no leaf, or the files can't be written.
+pub fn renew(dir: &Path, names: &[String], renewal: Renewal) -> Result<(), MintError> {
+    let renewed = mint::renew(dir, names, renewal)?;
+    renewed.issued.iter().for_each(report);
+    for (file, why) in &renewed.left {
+        drop(writeln!(anstream::stderr(), "{}: left as it is: {why}", file.display()));
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Development certificates: a CA of one's own and leaves under it, for `waypost certs`, `waypost demo` and tests.
 //!
-//! Not a PKI: no revocation, no renewal, and the CA's key lies beside its certificate.
+//! Not a PKI: no revocation, nothing renews by itself, and the CA's key lies beside its certificate.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -21,7 +21,7 @@ use waypost_routing::PeerName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::file::{ReadError, read_bounded};
-use super::peer::{date, time as time_of};
+use super::peer::{Certificate, date, time as time_of};
 
 /// How long a leaf is valid unless it is said otherwise, in days.
 pub const DEFAULT_DAYS: u32 = 90;
@@ -101,6 +101,16 @@ pub enum MintError {
     /// Valid for no time at all.
     #[error("a certificate is valid for at least one day")]
     NoDays,
+    /// There is no such leaf to be renewed.
+    #[error("no leaf {name} in {}: it would be {} with its key beside it", .dir.display(), .cert.display())]
+    NoLeaf {
+        /// As it was given.
+        name: String,
+        /// Where it was looked for.
+        dir: PathBuf,
+        /// The file that is not there.
+        cert: PathBuf,
+    },
     /// The disk did not want it.
     #[error("{}: {error}", .file.display())]
     Io {
@@ -119,7 +129,12 @@ impl MintError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::NoNames | Self::BadName { .. } | Self::NameOfCa(_) | Self::OneNameOnly(_) | Self::NoDays => true,
-            Self::CaExists(_) | Self::NoCa { .. } | Self::BadCa { .. } | Self::Io { .. } | Self::Library(_) => false,
+            Self::CaExists(_)
+            | Self::NoCa { .. }
+            | Self::BadCa { .. }
+            | Self::NoLeaf { .. }
+            | Self::Io { .. }
+            | Self::Library(_) => false,
         }
     }
 }
@@ -157,6 +172,76 @@ pub fn issue(dir: &Path, names: &[String], options: LeafOptions) -> Result<Issue
     replace(&files.key, 0o600, leaf.key.as_bytes())?;
     replace(&files.cert, 0o644, leaf.cert.as_bytes())?;
     Ok(files)
+}
+
+/// Which leaves are renewed, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Renewal {
+    /// Days from now; `None`: as many as each leaf was valid for.
+    pub days: Option<u32>,
+    /// Only those that end within so many days.
+    pub within: Option<u32>,
+}
+
+/// What a renewal came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Written anew.
+    pub issued: Vec<Issued>,
+    /// Left as they were, and why.
+    pub left: Vec<(PathBuf, String)>,
+}
+
+/// Issues leaves in `dir` again under its CA, with new keys and the same names: those of `names`, or all.
+///
+/// The CA's own files are never touched. Each key is replaced before its certificate: whoever watches the two sees a pair
+/// that does not fit for a moment, and goes on with the old one.
+///
+/// # Errors
+/// When there is no usable CA, one of `names` is no leaf, or the files can't be written.
+pub fn renew(dir: &Path, names: &[String], renewal: Renewal) -> Result<Renewed, MintError> {
+    let authority = Authority::load(dir)?;
+    let mut renewed = Renewed::default();
+    for files in leaves(dir, names)? {
+        match authority.again(&files.cert, renewal) {
+            Ok(leaf) => {
+                let leaf = leaf?;
+                replace(&files.key, 0o600, leaf.key.as_bytes())?;
+                replace(&files.cert, 0o644, leaf.cert.as_bytes())?;
+                renewed.issued.push(files);
+            }
+            Err(why) => renewed.left.push((files.cert, why)),
+        }
+    }
+    Ok(renewed)
+}
+
+/// Certificates with a key of the same name beside them, but the CA's; sorted.
+fn leaves(dir: &Path, names: &[String]) -> Result<Vec<Issued>, MintError> {
+    let files = |stem: &str| Issued { cert: dir.join(format!("{stem}.pem")), key: dir.join(format!("{stem}.key")) };
+    let is_leaf = |files: &Issued| files.cert.is_file() && files.key.is_file();
+    if !names.is_empty() {
+        let named = |name: &String| {
+            let stem = file_stem(name);
+            let found = files(&stem);
+            if stem.eq_ignore_ascii_case(CA_STEM) {
+                Err(MintError::NameOfCa(name.clone()))
+            } else if is_leaf(&found) {
+                Ok(found)
+            } else {
+                Err(MintError::NoLeaf { name: name.clone(), dir: dir.to_owned(), cert: found.cert })
+            }
+        };
+        return names.iter().map(named).collect();
+    }
+    let listed = fs::read_dir(dir).map_err(|error| MintError::Io { file: dir.to_owned(), error })?;
+    let stems = listed.filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.strip_suffix(".pem").filter(|stem| !stem.eq_ignore_ascii_case(CA_STEM)).map(str::to_owned)
+    });
+    let mut found: Vec<Issued> = stems.map(|stem| files(&stem)).filter(is_leaf).collect();
+    found.sort_by(|a, b| a.cert.cmp(&b.cert));
+    Ok(found)
 }
 
 /// A CA that can sign.
@@ -231,6 +316,34 @@ impl Authority {
         Ok(Self { issuer, pem, not_after })
     }
 
+    /// A leaf with the names and the shape of the one in `cert`; an error says why it is left as it is.
+    fn again(&self, cert: &Path, renewal: Renewal) -> Result<Result<Leaf, MintError>, String> {
+        let pem = read_bounded(cert).map_err(|error| error.to_string())?;
+        let der = CertificateDer::from_pem_slice(&pem).map_err(|_| "no certificate in PEM in it".to_owned())?;
+        let old = Certificate::read(&der).map_err(|error| error.to_string())?;
+        let own = CertificateDer::from_pem_slice(self.pem.as_bytes()).map_err(|error| error.to_string())?;
+        let own = Certificate::read(&own).map_err(|error| error.to_string())?;
+        if old.issuer != own.subject {
+            return Err(format!("issued by {}, and this is {}", old.issuer, own.subject));
+        }
+        let left = old.not_after.duration_since(SystemTime::now()).unwrap_or_default();
+        if renewal.within.is_some_and(|days| left > DAY * days) {
+            return Err(format!("valid until {}", date(old.not_after)));
+        }
+        let valid = old.not_after.duration_since(old.not_before).unwrap_or_default().saturating_sub(CLOCK_SKEW);
+        // Up to the next whole day: a leaf is cut where its CA ends.
+        let whole = u32::try_from(valid.as_secs().div_ceil(DAY.as_secs())).unwrap_or(u32::MAX);
+        let days = renewal.days.unwrap_or_else(|| whole.max(1));
+        let (shape, mut names) = if old.has_alternative_names {
+            (LeafShape::AlternativeNames, old.names())
+        } else {
+            (LeafShape::CommonNameOnly, old.common_name.iter().cloned().collect())
+        };
+        // The first name is the common name too.
+        names.sort_by_key(|name| Some(name) != old.common_name.as_ref());
+        Ok(self.issue(&names, LeafOptions { days, shape }))
+    }
+
     /// The CA's certificate in PEM: what goes into `trust` and `client_ca`.
     pub fn pem(&self) -> &str {
         &self.pem
@@ -246,7 +359,7 @@ impl Authority {
         }
         let first = names.first().ok_or(MintError::NoNames)?;
         let now = SystemTime::now();
-        let days = Duration::from_secs(u64::from(options.days) * 24 * 60 * 60);
+        let days = DAY * options.days;
         let mut params = CertificateParams::default();
         params.not_before = OffsetDateTime::from(now - CLOCK_SKEW);
         params.not_after = OffsetDateTime::from((now + days).min(self.not_after));
@@ -268,6 +381,8 @@ impl Authority {
 }
 
 const CA_STEM: &str = "ca";
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Ten years: a development CA that ends is found out at the worst time.
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
