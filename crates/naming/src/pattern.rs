@@ -118,6 +118,29 @@ impl Pattern {
         self.captures().find(|capture| ***capture == *name).cloned()
     }
 
+    /// As it stands, with what `captures` hold in place of their names; a `*` and what they do not hold stay.
+    #[must_use]
+    pub fn fill(&self, captures: &Captures) -> String {
+        let mut filled = String::new();
+        for part in &*self.parts {
+            filled.push('/');
+            match part {
+                Part::Any => filled.push('*'),
+                Part::Text { head, captures: named } => {
+                    filled.push_str(head);
+                    for (name, tail) in named {
+                        match captures.get(name) {
+                            Some(text) => filled.push_str(text),
+                            None => filled.extend(["{", name, "}"]),
+                        }
+                        filled.push_str(tail);
+                    }
+                }
+            }
+        }
+        filled
+    }
+
     /// The number of segments that it looks at.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -345,6 +368,19 @@ impl Template {
         filled + &self.tail
     }
 
+    /// What the captures would have to hold for [`Self::fill`] to give `text`; greedy, as those of a [`Pattern`].
+    #[must_use]
+    pub fn matches(&self, text: &str) -> Option<Captures> {
+        let before = self.captures.iter().map(|(before, _)| before).chain([&self.tail]);
+        let mut before = before.cloned();
+        let head = before.next().unwrap_or_default();
+        let wanted: Vec<_> = self.captures.iter().map(|(_, name)| Arc::clone(name)).zip(before).collect();
+        let mut captures = Captures::default();
+        captures.take(&head, &wanted, text)?;
+        // A name that comes twice has to hold the same both times.
+        (self.fill(&captures) == text).then_some(captures)
+    }
+
     /// The captures that it uses, as they stand.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.captures.iter().map(|(_, name)| &**name)
@@ -408,6 +444,24 @@ mod tests {
             ("/#/fs/{service.name_1}", "/#/fs/web", "service.name_1=web"),
         ] {
             assert_eq!(captured(text, path), expected, "{text} on {path}");
+        }
+    }
+
+    #[test]
+    fn templates_are_read_backwards() {
+        for (prefix, template, text, expected) in [
+            ("/#/fs/{service}", "{service}.example.com", "users.example.com", "/#/fs/users"),
+            ("/#/fs/{service}", "{service}.example.com", "users.example.org", "-"),
+            ("/#/fs/{service}", "users.example.com", "users.example.com", "/#/fs/{service}"),
+            ("/#/*/{a}-{b}", "spiffe://{b}/{a}", "spiffe://prod/web", "/#/*/web-prod"),
+            ("/#/fs/{a}", "{a}.{a}", "x.x", "/#/fs/x"),
+            ("/#/fs/{a}", "{a}.{a}", "x.y", "-"),
+            ("/", "gateway", "gateway", ""),
+        ] {
+            let prefix = pattern(prefix);
+            let captures = Template::parse(template, &prefix).unwrap().matches(text);
+            let filled = captures.map_or_else(|| "-".to_owned(), |captures| prefix.fill(&captures));
+            assert_eq!(filled, expected, "{template} from {text}");
         }
     }
 

@@ -56,7 +56,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Delegate a path through a dtab, without a configuration
     Delegate(delegate::DelegateArgs),
-    /// Make a certificate authority and certificates for development
+    /// Make a certificate authority and certificates for development; show any certificate
     #[command(subcommand)]
     Certs(Certs),
     /// Run two echo services and a caller-side and a callee-side router, with TLS between them
@@ -104,6 +104,7 @@ enum Certs {
         #[arg(long, value_name = "DAYS")]
         within: Option<u32>,
     },
+    Show(certs::show::ShowArgs),
 }
 
 /// Parses the arguments and does what they say.
@@ -126,6 +127,7 @@ pub fn main() -> u8 {
         Command::Certs(Certs::Renew { dir, names, days, within }) => {
             minted(certs::renew(&dir, &names, Renewal { days, within }))
         }
+        Command::Certs(Certs::Show(arguments)) => certs::show::show(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions { shell } => completions(shell),
         Command::Man => man(),

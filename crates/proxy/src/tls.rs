@@ -4,7 +4,7 @@
 //! * `server` accepts: [`Acceptor`]. `client` connects: [`Connector`], one per TLS identity; `stream` is what comes of it.
 //! * `sni` chooses among a server's certificates; `verify` decides whether an endpoint's is the one that was asked for.
 //! * `peer` reads names and dates out of a certificate; `failure` is what can go wrong, in words;
-//!   `command` is how a person sees the same.
+//!   `command` is how a person sees the same, and `presented` what a file or an address presents, accepted or not.
 //! * [`mint`] makes the development certificates of `waypost certs` and `waypost demo`.
 //!
 //! It must not know of routes, pools or configuration keys: which identity a connection needs is decided in
@@ -17,6 +17,7 @@ mod failure;
 mod file;
 pub mod mint;
 mod peer;
+mod presented;
 mod server;
 mod sni;
 mod store;
@@ -25,8 +26,8 @@ mod verify;
 
 use std::sync::Arc;
 
-use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConnection, ProtocolVersion, SupportedProtocolVersion};
 use waypost_routing::TlsVersion;
 
 pub use self::client::{Connector, Established, Offer, connector};
@@ -35,6 +36,7 @@ pub use self::expiry::{Expiry, Nearness};
 pub use self::failure::TlsFailure;
 pub use self::file::{FileProblem, TlsKey};
 pub use self::peer::{CertificateSummary, PeerIdentity};
+pub use self::presented::{Chain, Details, Handshake, presented};
 pub use self::server::{Acceptor, Negotiated, ServerStream, ServerTlsFailure, acceptor};
 pub use self::store::{ClientMaterial, Materials, ServerFiles, ServerMaterial, load_client, load_server};
 pub use self::stream::{ClientStream, Refusal};
@@ -50,4 +52,13 @@ fn versions(protocols: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> 
         TlsVersion::V1_3 => &TLS13,
     };
     protocols.iter().map(version).collect()
+}
+
+/// The version that both sides agreed on.
+fn spoken(connection: &ClientConnection) -> Option<&'static str> {
+    match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => Some("1.3"),
+        Some(ProtocolVersion::TLSv1_2) => Some("1.2"),
+        Some(_) | None => None,
+    }
 }

@@ -336,6 +336,26 @@ impl TlsRule {
         }
     }
 
+    /// All of the identity but the name; `None` for clear text.
+    #[must_use]
+    pub const fn settings(&self) -> Option<&Arc<TlsSettings>> {
+        match self {
+            Self::None => None,
+            Self::Static { settings, .. } | Self::BoundPath { settings, .. } | Self::NoValidation { settings, .. } => {
+                Some(settings)
+            }
+        }
+    }
+
+    /// The names that this rule asks for, each with the bound paths that it is for; `prefix` is that of the client policy.
+    pub fn names<'r>(&'r self, prefix: &'r Pattern) -> Vec<(&'r Pattern, &'r Template)> {
+        match self {
+            Self::None | Self::NoValidation { .. } => Vec::new(),
+            Self::Static { common_name, .. } => vec![(prefix, common_name)],
+            Self::BoundPath { names, .. } => names.iter().map(|name| (&name.prefix, &name.common_name)).collect(),
+        }
+    }
+
     /// Where the name for `bound` was written; `None` where it has none of its own.
     #[must_use]
     pub fn name_from(&self, bound: &Path) -> Option<&Place> {

@@ -173,3 +173,106 @@ async fn certificates_are_renewed_with_their_names_and_new_keys() {
     let ran = run(&["certs", "renew", "."]).await.exits(0);
     assert!(ran.stdout.is_empty() && ran.stderr.contains("issued by CN=waypost development CA"), "{ran:?}");
 }
+
+const ASKING: &str = r#"
+[[routers]]
+label = "out"
+dtab = "/svc => /#/static ;"
+[[namers]]
+kind = "static"
+services = { users = ["127.0.0.1:4141"] }
+[[routers.servers]]
+port = 0
+[routers.client.tls]
+kind = "bound_path"
+trust = ["ca.pem"]
+names = [
+  { prefix = "/#/static/search-{version}", common_name = "spiffe://test/search" },
+  { prefix = "/#/static/{service}", common_name = "{service}.example.com" },
+]
+[[routers.client.configs]]
+prefix = "/#/static/clear"
+tls = "none"
+"#;
+
+#[tokio::test]
+async fn certificates_are_shown_with_the_bound_paths_that_would_accept_them() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let run = async |args: &[&str]| waypost_in(dir.path(), args).await;
+    std::fs::write(dir.path().join("asking.toml"), ASKING).expect("the test's directory can be written");
+    run(&["certs", "init", "."]).await.exits(0);
+    run(&["certs", "init", "other"]).await.exits(0);
+    for (dir, names) in [
+        (".", &["users.example.com", "clear.example.com", "spiffe://test/search"][..]),
+        (".", &["*.example.com"]),
+        (".", &["127.0.0.1"]),
+        ("other", &["users.example.com"]),
+    ] {
+        run(&[&["certs", "issue", dir], names].concat()).await.exits(0);
+    }
+    for (file, code, expected) in [
+        ("users.example.com.pem", 0, &[("/#/static/search-{version}", "-"), ("/#/static/users", "-")][..]),
+        ("_.example.com.pem", 0, &[("/#/static/*", "-")]),
+        ("127.0.0.1.pem", 1, &[]),
+        ("other/users.example.com.pem", 1, &[("/#/static/users", "tls_untrusted")]),
+    ] {
+        let shown = run(&["certs", "show", file, "--config", "asking.toml", "--json"]).await.exits(code).json();
+        let found: Vec<(&str, &str)> = shown["identities"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| (one["bound"].as_str().expect("text"), one["word"].as_str().unwrap_or("-")))
+            .collect();
+        assert_eq!(found, expected, "{file}: {shown}");
+        assert_eq!(shown["certificates"][0]["usage"], serde_json::json!(["servers", "clients"]), "{shown}");
+    }
+    let text = run(&["certs", "show", "other/users.example.com.pem", "--config", "asking.toml"]).await.exits(1).stdout;
+    assert!(text.contains("refused    for /#/static/users of router out: must be users.example.com; "), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_peer_presents_is_shown_also_where_it_would_refuse_us() {
+    let ca = Ca::new();
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    ca.issue(&["users.example.com", "*.x.example.com"]).write(dir.path(), "own");
+    std::fs::write(dir.path().join("ca.pem"), ca.pem()).expect("the test's directory can be written");
+    for (version, finished) in [("-tls1_2", false), ("-tls1_3", true)] {
+        let port = free_port().to_string();
+        let mut command = std::process::Command::new("openssl");
+        command.current_dir(dir.path()).args(["s_server", "-port", &port, "-cert", "own.pem", "-key", "own.key"]);
+        command.args(["-CAfile", "ca.pem", "-Verify", "1", "-quiet", version]);
+        let _peer = process::Process::spawn("openssl", command, dir.path());
+        let address = format!("localhost:{port}");
+        let shown = eventually("openssl answers", async || {
+            let ran = waypost_in(dir.path(), &["certs", "show", &address, "--json"]).await;
+            if ran.code == 0 { Ok(ran.json()) } else { Err(ran.stderr) }
+        })
+        .await;
+        let handshake = &shown["handshake"];
+        assert_eq!(shown["certificates"][0]["names"][0], "users.example.com", "{shown}");
+        assert_eq!(handshake["sni"], "localhost");
+        assert_eq!(handshake["asks_for_client_certificate"], true);
+        assert_eq!(handshake["failure"].is_null(), finished, "{version}: {shown}");
+        assert_eq!(handshake["version"].as_str(), finished.then_some("1.3"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_shows_no_certificate_is_said() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    waypost_in(dir.path(), &["certs", "init", "."]).await.exits(0);
+    let speaks_clear_text = Spec::router("out").start().await;
+    let clear = speaks_clear_text.addr().to_string();
+    let nobody = nobody().to_string();
+    for (args, code, expected) in [
+        (&["ca.key"][..], 1, "ca.key: no certificate in it (it holds a private key"),
+        (&["nothing.pem"], 2, "nothing.pem: no such file, and no HOST:PORT"),
+        (&["ca.pem", "--sni", "users"], 2, "--sni is for HOST:PORT"),
+        (&["ca.pem", "--config", "nothing.toml"], 2, "nothing.toml"),
+        (&[&clear], 1, "did not answer in TLS; perhaps it speaks clear text"),
+        (&[&nobody], 1, "can't connect"),
+    ] {
+        let ran = waypost_in(dir.path(), &[&["certs", "show"], args].concat()).await.exits(code);
+        assert!(ran.stderr.contains(expected) && ran.stdout.is_empty(), "{args:?}: {ran:?}");
+    }
+}

@@ -34,3 +34,4 @@ mod tls_matrix;
 mod tls_peers;
 mod tls_rotation;
 mod tls_server;
+mod two_machines;

@@ -1,4 +1,7 @@
-//! `waypost certs`: a development CA and leaves under it. Prints the files it wrote, one a line.
+//! `waypost certs`: a development CA and leaves under it, printing the files it wrote, one a line; and certificates
+//! shown.
+
+pub mod show;
 
 use std::io::{self, Write};
 use std::path::Path;

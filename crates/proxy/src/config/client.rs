@@ -199,6 +199,12 @@ impl ClientPolicies {
         policy
     }
 
+    /// All names that endpoints are asked for: the prefix of their bound paths, the name, and the rule that has both.
+    pub fn tls_names(&self) -> impl Iterator<Item = (&Pattern, &Template, &TlsRule)> {
+        let rules = self.entries.iter().filter_map(|entry| Some((&entry.prefix, &entry.tls.as_ref()?.value)));
+        rules.flat_map(|(prefix, rule)| rule.names(prefix).into_iter().map(move |(prefix, name)| (prefix, name, rule)))
+    }
+
     /// What holds without any entry, then each entry with what it sets.
     pub(super) fn to_json(&self) -> Value {
         iter::once(Entry::defaults()).chain(self.entries.iter().cloned()).map(|entry| entry.to_json()).collect()

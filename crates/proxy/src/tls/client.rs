@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
-use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
+use rustls::{ClientConnection, HandshakeKind};
 use rustls_pki_types::{DnsName, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -19,7 +19,7 @@ use super::peer::{Certificate, CertificateSummary, date};
 use super::store::{ClientMaterial, Trust, system_roots};
 use super::stream::{ClientStream, Refusal};
 use super::verify::{CommonName, Encrypting, Verifying, Wanted, dns_name};
-use super::{provider, versions};
+use super::{provider, spoken, versions};
 
 /// The protocols that we are ready to speak, in words of ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,12 +140,7 @@ impl Connector {
             Some(chosen) => chosen == b"h2",
             None => self.offer == Offer::Http2,
         };
-        let version = match connection.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => Some("1.3"),
-            Some(ProtocolVersion::TLSv1_2) => Some("1.2"),
-            Some(_) | None => None,
-        };
-        Ok(Established { h2, version, certificate, refusal: Refusal::new(self.wanted.clone()) })
+        Ok(Established { h2, version: spoken(connection), certificate, refusal: Refusal::new(self.wanted.clone()) })
     }
 }
 
@@ -183,7 +178,11 @@ fn config(
     Ok(Arc::new(config))
 }
 
-fn verifying(name: &PeerName, settings: &TlsSettings, material: &ClientMaterial) -> Result<Verifying, String> {
+pub(super) fn verifying(
+    name: &PeerName,
+    settings: &TlsSettings,
+    material: &ClientMaterial,
+) -> Result<Verifying, String> {
     let roots = match &material.trust {
         Trust::System => system_roots()?,
         Trust::Files(roots) => Arc::clone(roots),

@@ -186,7 +186,7 @@ pub(super) fn time(seconds: i64) -> SystemTime {
     time.unwrap_or(UNIX_EPOCH)
 }
 
-fn distinguished_name(name: &X509Name<'_>) -> String {
+pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
     let text = printable(&name.to_string());
     if text.is_empty() { "(no name)".to_owned() } else { text }
 }

@@ -86,7 +86,7 @@ impl fmt::Display for Wanted {
 }
 
 impl Verifying {
-    fn check(
+    pub(super) fn check(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -321,7 +321,7 @@ fn revocation<'a>(crls: &'a [&'a CertRevocationList<'a>]) -> Option<RevocationOp
 }
 
 /// RFC 9525 for a common name: equal without regard to case, or `*` for the whole leftmost label.
-fn is_host(presented: &str, wanted: &str) -> bool {
+pub(super) fn is_host(presented: &str, wanted: &str) -> bool {
     let presented = presented.strip_suffix('.').unwrap_or(presented);
     if presented.eq_ignore_ascii_case(wanted) {
         return true;

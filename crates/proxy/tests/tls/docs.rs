@@ -40,15 +40,11 @@ fn every_example_in_the_documentation_loads() {
     }
 }
 
-/// `cat > FILE <<'END'` of the first chapter, and fenced TOML that begins with `# FILE`.
+/// Fenced TOML that begins with `# FILE`.
 fn examples(page: &str) -> Vec<(&str, &str)> {
-    let here = page.split("cat > ").skip(1).filter_map(|rest| {
-        let (name, rest) = rest.split_once(" <<'END'\n")?;
-        Some((name, rest.split_once("END\n")?.0))
-    });
     let fenced = page.split("```toml\n# ").skip(1).filter_map(|rest| {
-        let (name, rest) = rest.split_once('\n')?;
-        Some((name, rest.split_once("```")?.0))
+        let (first, rest) = rest.split_once('\n')?;
+        Some((first.split(',').next()?, rest.split_once("```")?.0))
     });
-    here.chain(fenced).collect()
+    fenced.collect()
 }
