@@ -93,6 +93,15 @@ impl Finding {
         Some((source.name.clone(), line, col))
     }
 
+    /// `file:line:col: message`, or the message alone.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        match self.place() {
+            Some((file, line, col)) => format!("{file}:{line}:{col}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Message, `file:line:col`, the line, a caret below what is meant, and the hint; no newline at the end.
     #[must_use]
     pub fn render(&self, color: bool) -> String {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +27,7 @@ use crate::cause::chain;
 use crate::config::{Config, Loaded};
 use crate::plan::{Router, Snapshot};
 use crate::server::listener::Listener;
+use crate::telemetry::{Refusal, Refused};
 use crate::tls::Expiry;
 use crate::worker::{self, ASKS, Published, Serving, Shared};
 
@@ -130,6 +132,7 @@ impl App {
             log,
             config_reloads: (AtomicU64::new(0), AtomicU64::new(0)),
             tls_reloads: (AtomicU64::new(0), AtomicU64::new(0)),
+            refused: ArcSwap::default(),
         });
         let serving = crate::admin::serve(admin, Arc::clone(&control) as Arc<dyn crate::admin::Control>, stop.clone());
         drop(tasks.spawn(serving));
@@ -206,6 +209,7 @@ impl App {
     /// Takes on a configuration whole, or not at all.
     async fn reload(&mut self, text: Text) -> Result<(), Vec<Finding>> {
         let result = self.try_reload(text).await;
+        self.note(text, &result);
         let counted = match text {
             Text::File => &self.control.config_reloads,
             Text::InUse => &self.control.tls_reloads,
@@ -228,6 +232,21 @@ impl App {
             }
         }
         result
+    }
+
+    /// Keeps what is wrong for whoever asks later. A configuration that is taken on has read all files anew.
+    fn note(&self, text: Text, result: &Result<(), Vec<Finding>>) {
+        let refusal = result.as_ref().err().map(|findings| Refusal {
+            time: SystemTime::now(),
+            findings: findings.iter().map(Finding::one_line).collect(),
+        });
+        let mut refused = Refused::clone(&self.control.refused.load());
+        match (text, refusal) {
+            (Text::File, None) => refused = Refused::default(),
+            (Text::File, refusal) => refused.config = refusal,
+            (Text::InUse, refusal) => refused.tls = refusal,
+        }
+        self.control.refused.store(Arc::new(refused));
     }
 
     async fn try_reload(&mut self, text: Text) -> Result<(), Vec<Finding>> {

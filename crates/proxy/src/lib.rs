@@ -10,6 +10,7 @@ pub mod cause;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod date;
 pub mod explanation;
 pub mod gather;
 pub mod plan;

@@ -23,5 +23,6 @@ pub use metrics::{
 };
 pub use registry::WorkerMetrics;
 pub use report::{
-    ClientReport, ControlMetrics, EndpointReport, Family, MetricsReport, Reloads, RequestReport, Series, SeriesKey,
+    ClientReport, ControlMetrics, EndpointReport, Family, MetricsReport, Refusal, Refused, Reloads, RequestReport,
+    Series, SeriesKey,
 };

@@ -72,6 +72,7 @@ fn text(format: Format) -> String {
     let control = ControlMetrics {
         config_reloads: Reloads { success: 2, failure: 1 },
         tls_reloads: Reloads::default(),
+        refused: Arc::default(),
         certificates: vec![(PathBuf::from("certs/we\"b\\.pem"), UNIX_EPOCH + Duration::from_secs(2_000_000_000))],
         generation: 7,
         workers: 2,
@@ -193,6 +194,10 @@ fn plain_text() {
     # TYPE waypost_tls_reloads_total counter
     waypost_tls_reloads_total{outcome="success"} 0
     waypost_tls_reloads_total{outcome="failure"} 0
+    # HELP waypost_config_refused 1: what is on disk is wrong, and what was there before is in use.
+    # TYPE waypost_config_refused gauge
+    waypost_config_refused{what="configuration"} 0
+    waypost_config_refused{what="certificates"} 0
     # HELP waypost_config_generation Generation of the snapshot in use.
     # TYPE waypost_config_generation gauge
     waypost_config_generation 7

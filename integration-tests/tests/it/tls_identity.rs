@@ -550,12 +550,37 @@ async fn bad_new_certificate_keeps_the_old_one() {
         .start()
         .await;
     certs::replace(&proxy.spec().path("web.pem"), b"no certificate", 0o644);
-    proxy.rewrite(|spec| spec);
-    proxy.signal(process::Signal::Hup);
-    proxy.metric_is("waypost_config_reloads_total", &[("outcome", "failure")], 1.0).await;
-
+    let refused = async || proxy.admin("/config.json").await.is(200).json()["refused"].clone();
+    let finding = eventually("the admin says so", async || {
+        let refused = refused().await;
+        refused["certificates"]["findings"][0].as_str().map(str::to_owned).ok_or_else(|| refused.to_string())
+    })
+    .await;
+    let (config, pem) = (proxy.spec().config(), proxy.spec().path("web.pem"));
+    let place = format!("{}:", config.display());
+    assert!(
+        finding.starts_with(&place) && finding.contains(&format!("{}: no certificate", pem.display())),
+        "{finding}"
+    );
+    proxy.metric_is("waypost_config_refused", &[("what", "certificates")], 1.0).await;
+    proxy.metric_is("waypost_tls_reloads_total", &[("outcome", "failure")], 1.0).await;
     let mut client = Http1::tls(proxy.addr(), &ClientSide::new(&ca, "web.example.com")).await.expect("TLS");
     client.ask(&Ask::get("users", "/")).await.is(200);
+
+    let next = ca.issue(&["web.example.com"]);
+    next.write(proxy.spec().dir(), "web");
+    proxy.metric_is("waypost_config_refused", &[("what", "certificates")], 0.0).await;
+    assert_eq!(refused().await, serde_json::json!({ "configuration": null, "certificates": null }));
+
+    certs::replace(&pem, b"no certificate", 0o644);
+    proxy.metric_is("waypost_config_refused", &[("what", "certificates")], 1.0).await;
+    proxy.signal(process::Signal::Hup);
+    proxy.metric_is("waypost_config_reloads_total", &[("outcome", "failure")], 1.0).await;
+    proxy.metric_is("waypost_config_refused", &[("what", "configuration")], 1.0).await;
+    next.write(proxy.spec().dir(), "web");
+    proxy.metric_is("waypost_config_refused", &[("what", "certificates")], 0.0).await;
+    proxy.signal(process::Signal::Hup);
+    proxy.metric_is("waypost_config_refused", &[("what", "configuration")], 0.0).await;
 }
 
 #[tokio::test]

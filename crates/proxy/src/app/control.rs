@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -15,7 +16,7 @@ use waypost_naming::{Finding, Path};
 use crate::admin::{self, BoxFuture};
 use crate::explanation::tls_json;
 use crate::plan::Snapshot;
-use crate::telemetry::{ClientReport, ControlMetrics, EndpointReport, MetricsReport, Reloads, RequestReport};
+use crate::telemetry::{ClientReport, ControlMetrics, EndpointReport, MetricsReport, Refused, Reloads, RequestReport};
 use crate::worker::{ASK_TIMEOUT, Ask, Serving, Shared};
 
 /// What is logged, replaceable while it runs.
@@ -47,6 +48,8 @@ pub struct Control {
     pub config_reloads: (AtomicU64, AtomicU64),
     /// Reloads of the files that it names: taken on, refused.
     pub tls_reloads: (AtomicU64, AtomicU64),
+    /// What of it is refused at the moment; the app's own task writes it.
+    pub refused: ArcSwap<Refused>,
 }
 
 impl Control {
@@ -159,6 +162,7 @@ impl admin::Control for Control {
         ControlMetrics {
             config_reloads: reloads(&self.config_reloads),
             tls_reloads: reloads(&self.tls_reloads),
+            refused: self.refused.load_full(),
             certificates: snapshot.config.materials.certificates(),
             generation: snapshot.generation,
             workers: self.shared.workers,

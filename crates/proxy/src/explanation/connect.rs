@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
@@ -14,6 +14,7 @@ use waypost_routing::ClientTls;
 use super::{ExplainedLeaf, Explanation};
 use crate::client::connect::{no_connection, tls_failed, too_slow};
 use crate::config::{ClientPolicy, Config, Protocol, RouterConfig};
+use crate::date::date;
 use crate::request::answer::Failure;
 use crate::tls::{Connector, Established, Offer, connector};
 
@@ -79,7 +80,7 @@ impl Met {
         });
         let certificate = certificate.map(|certificate| MetCertificate {
             names: certificate.names,
-            not_after: shown(certificate.not_after),
+            not_after: date(certificate.not_after),
             serial: certificate.serial,
         });
         let outcome = "success".to_owned();
@@ -176,10 +177,6 @@ impl Way {
             (Ok(_) | Err(_), _) => Met::made(Some(established)),
         }
     }
-}
-
-fn shown(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default()
 }
 
 /// Connections to the endpoints of one leaf.

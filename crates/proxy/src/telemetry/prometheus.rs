@@ -224,6 +224,13 @@ fn control(encoder: &mut Encoder, control: &ControlMetrics) {
         encoder.sample("_total", &[("outcome", "success")], reloads.success);
         encoder.sample("_total", &[("outcome", "failure")], reloads.failure);
     }
+    encoder.family(
+        Type::Gauge,
+        "waypost_config_refused",
+        "1: what is on disk is wrong, and what was there before is in use.",
+    );
+    encoder.sample("", &[("what", "configuration")], u8::from(control.refused.config.is_some()));
+    encoder.sample("", &[("what", "certificates")], u8::from(control.refused.tls.is_some()));
     encoder.family(Type::Gauge, "waypost_config_generation", "Generation of the snapshot in use.");
     encoder.sample("", &[], control.generation);
     encoder.family(Type::Gauge, "waypost_workers", "Threads that serve.");

@@ -118,6 +118,24 @@ pub struct Reloads {
     pub failure: u64,
 }
 
+/// What was found on disk and is not in use, because it is wrong; what was there before goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// The configuration.
+    pub config: Option<Refusal>,
+    /// Certificates, keys, trust and CRLs, with the configuration in use.
+    pub tls: Option<Refusal>,
+}
+
+/// Why it was refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// When.
+    pub time: SystemTime,
+    /// What is wrong: `file:line:col: message`.
+    pub findings: Vec<String>,
+}
+
 /// What is counted beside the workers.
 #[derive(Clone, Debug, Default)]
 pub struct ControlMetrics {
@@ -125,6 +143,8 @@ pub struct ControlMetrics {
     pub config_reloads: Reloads,
     /// Certificates, keys, trust and CRLs whose files changed.
     pub tls_reloads: Reloads,
+    /// What of it is refused at the moment.
+    pub refused: Arc<Refused>,
     /// Each certificate in use: its file and when it ends.
     pub certificates: Vec<(PathBuf, SystemTime)>,
     /// The generation of the snapshot in use.

@@ -15,11 +15,12 @@ use tokio_rustls::TlsConnector;
 use waypost_routing::{ClientTls, PeerName, TlsSettings};
 
 use super::failure::{Asked, TlsFailure};
-use super::peer::{Certificate, CertificateSummary, date};
+use super::peer::{Certificate, CertificateSummary};
 use super::store::{ClientMaterial, Trust, system_roots};
 use super::stream::{ClientStream, Refusal};
 use super::verify::{CommonName, Encrypting, Verifying, Wanted, dns_name};
 use super::{provider, spoken, versions};
+use crate::date::date;
 
 /// The protocols that we are ready to speak, in words of ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

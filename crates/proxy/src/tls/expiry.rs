@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::date::date;
+
 /// How near a certificate is to its end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Nearness {
@@ -58,7 +60,7 @@ impl Expiry {
     /// Logs what is news.
     pub fn look<'a>(&mut self, certificates: impl Iterator<Item = (&'a Path, SystemTime)>, now: SystemTime) {
         for (file, end, nearness) in self.news(certificates, now) {
-            let ends = jiff::Timestamp::try_from(end).map(|end| end.to_string()).unwrap_or_default();
+            let ends = date(end);
             let file = file.display();
             match nearness {
                 Nearness::Ended => tracing::error!(%file, %ends, "a certificate has ended"),

@@ -11,7 +11,8 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use waypost_naming::Severity;
 
-use super::peer::{Certificate, date};
+use super::peer::Certificate;
+use crate::date::date;
 
 /// The largest file that is read: the Mozilla bundle has about 220 KiB.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;

@@ -21,7 +21,8 @@ use waypost_routing::PeerName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::file::{ReadError, read_bounded};
-use super::peer::{Certificate, date, time as time_of};
+use super::peer::{Certificate, time as time_of};
+use crate::date::date;
 
 /// How long a leaf is valid unless it is said otherwise, in days.
 pub const DEFAULT_DAYS: u32 = 90;

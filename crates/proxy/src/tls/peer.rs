@@ -8,6 +8,8 @@ use rustls_pki_types::UnixTime;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
+use crate::date::date;
+
 /// Who stands at the other end of a server's connection, from a client certificate that was verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerIdentity {
@@ -168,11 +170,6 @@ impl Certificate {
         let shorter = [whole, format!("{hash}{subject}")].into_iter().find(|text| text.len() <= LONGEST);
         shorter.unwrap_or(hash)
     }
-}
-
-/// `2026-11-24T12:00:00Z`.
-pub(super) fn date(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).map_or_else(|_| "a time out of range".to_owned(), |time| time.to_string())
 }
 
 /// webpki's time as the standard library's.

@@ -21,10 +21,11 @@ use x509_parser::public_key::PublicKey;
 use super::client::verifying;
 use super::failure::{Asked, TlsFailure};
 use super::file::{Files, TlsKey};
-use super::peer::{Certificate, date, distinguished_name, hex_of};
+use super::peer::{Certificate, distinguished_name, hex_of};
 use super::store::ClientMaterial;
 use super::verify::{Encrypting, dns_name, is_host};
 use super::{provider, spoken, versions};
+use crate::date::date;
 
 /// A certificate chain, leaf first.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
 use super::failure::alert_name;
-use super::peer::{Certificate, PeerIdentity, date};
+use super::peer::{Certificate, PeerIdentity};
 use super::store::ServerMaterial;
+use crate::date::date;
 
 /// An encrypted stream to a caller.
 pub type ServerStream<S> = tokio_rustls::server::TlsStream<S>;

@@ -20,7 +20,8 @@ use webpki::{
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::failure::{TlsFailure, list};
-use super::peer::{Certificate, date, from_unix};
+use super::peer::{Certificate, from_unix};
+use crate::date::date;
 
 /// Accepts only the peer that is named.
 pub(super) struct Verifying {
