@@ -104,6 +104,7 @@ fn alt_name(name: &str) -> SanType {
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    serial: Vec<u8>,
     serials: AtomicU64,
 }
 
@@ -123,14 +124,25 @@ impl Ca {
     pub fn named(subject: &str) -> Self {
         let (params, key) = ca_params(subject);
         let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem, serials: AtomicU64::new(1000) }
+        Self { issuer: Issuer::new(params, key), pem, serial: Vec::new(), serials: AtomicU64::new(1000) }
     }
 
     /// One that this one vouches for.
     pub fn intermediate(&self, subject: &str) -> Self {
-        let (params, key) = ca_params(subject);
+        let (mut params, key) = ca_params(subject);
+        let serial = self.next_serial();
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
         let pem = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem, serials: AtomicU64::new(1000) }
+        Self { issuer: Issuer::new(params, key), pem, serial, serials: AtomicU64::new(1000) }
+    }
+
+    /// Its own certificate, as one that its issuer can revoke.
+    pub fn identity(&self) -> Identity {
+        Identity { cert_pem: self.pem.clone(), key_pem: String::new(), serial: self.serial.clone() }
+    }
+
+    fn next_serial(&self) -> Vec<u8> {
+        self.serials.fetch_add(1, Ordering::Relaxed).to_be_bytes().to_vec()
     }
 
     /// Its certificate.
@@ -145,7 +157,7 @@ impl Ca {
 
     /// A certificate of any kind.
     pub fn sign(&self, leaf: Leaf) -> Identity {
-        let serial = self.serials.fetch_add(1, Ordering::Relaxed).to_be_bytes().to_vec();
+        let serial = self.next_serial();
         let mut params = leaf.params();
         params.serial_number = Some(SerialNumber::from_slice(&serial));
         let key = KeyPair::generate().expect("a key");

@@ -623,3 +623,76 @@ async fn name_of_a_request_cannot_reach_the_name_that_is_verified() {
     }
     assert_eq!(impostor.requests(), 0);
 }
+
+/// Lists of a root and of a CA below it: each CA of a chain needs one, and whichever of them revokes something is heeded.
+#[tokio::test]
+async fn revocation_is_looked_for_at_each_ca_of_a_chain() {
+    let root = Ca::named("root CA");
+    let between = root.intermediate("intermediate CA");
+    let below = || between.sign(Leaf::new(&["users.example.com"])).with_issuer(&between);
+    let (good, bad) = (below(), below());
+    let (good_origin, bad_origin) = (Origin::https("good", &good).await, Origin::https("bad", &bad).await);
+    let (root_list, between_list) = (root.revoke(&[]), between.revoke(&[&bad]));
+    let root_revokes = root.revoke(&[&between.identity()]);
+    let cases = [
+        ("both lists", &good_origin, format!("{root_list}{between_list}"), ""),
+        ("leaf revoked", &bad_origin, format!("{root_list}{between_list}"), "tls_revoked"),
+        ("intermediate revoked", &good_origin, format!("{root_revokes}{between_list}"), "tls_revoked"),
+        ("no list of the root", &good_origin, between_list.clone(), "tls_untrusted"),
+        ("no list of the intermediate", &good_origin, root_list.clone(), "tls_untrusted"),
+    ];
+    for (what, origin, lists, word) in cases {
+        let crls = "crls = [\"crl.pem\"]";
+        for tls in [
+            static_tls("users.example.com").replace("tls = { ", &format!("tls = {{ {crls}, ")),
+            bound_path_tls(&[("/#/fs/{service}", "{service}.example.com")], crls),
+        ] {
+            let proxy =
+                trusting(&root).file("crl.pem", &lists).client(&tls).endpoint("users", origin.addr()).start().await;
+            let answer = proxy.get("users", "/").await;
+            if word.is_empty() {
+                answer.is(200);
+                continue;
+            }
+            let answer = answer.is_error(502, word);
+            if word == "tls_untrusted" {
+                assert!(
+                    answer.l5d_err().contains("none of the `crls` covers every CA of its chain"),
+                    "{what}: {answer:?}"
+                );
+            }
+        }
+    }
+}
+
+/// The same for those who call us.
+#[tokio::test]
+async fn revocation_of_callers_is_looked_for_at_each_ca_of_a_chain() {
+    let root = Ca::named("root CA");
+    let between = root.intermediate("intermediate CA");
+    let below = || between.sign(Leaf::new(&["spiffe://test/caller"])).with_issuer(&between);
+    let (good, bad) = (below(), below());
+    let users = Origin::http("users").await;
+    let (root_list, between_list) = (root.revoke(&[]), between.revoke(&[&bad]));
+    for (what, caller, lists, served) in [
+        ("both lists", &good, format!("{root_list}{between_list}"), true),
+        ("leaf revoked", &bad, format!("{root_list}{between_list}"), false),
+        ("intermediate revoked", &good, format!("{}{between_list}", root.revoke(&[&between.identity()])), false),
+        ("no list of the root", &good, between_list.clone(), false),
+        ("no list of the intermediate", &good, root_list.clone(), false),
+    ] {
+        let proxy = trusting(&root)
+            .identity("web", &root.issue(&["web.example.com"]))
+            .file("crl.pem", &lists)
+            .server("tls = { cert = \"web.pem\", key = \"web.key\", client_ca = \"ca.pem\", crls = [\"crl.pem\"] }")
+            .endpoint("users", users.addr())
+            .start()
+            .await;
+        let side = ClientSide::new(&root, "web.example.com").shows(caller);
+        let asked = async {
+            let mut client = Http1::tls(proxy.addr(), &side).await.ok()?;
+            client.try_ask(&Ask::get("users", "/")).await.ok()
+        };
+        assert_eq!(asked.await.map(|answer| answer.status()), served.then_some(200), "{what}");
+    }
+}

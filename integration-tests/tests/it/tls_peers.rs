@@ -176,6 +176,129 @@ async fn curl_as_caller_is_known_by_its_certificate() {
     }
 }
 
+/// Another proxy in front of waypost, with a certificate of its own or none, that expects `name` of waypost.
+async fn nginx_in_front(to: SocketAddr, ca: &Ca, own: Option<&Identity>, name: &str) -> Nginx {
+    let own_files = own.map_or("", |_| "proxy_ssl_certificate own.pem; proxy_ssl_certificate_key own.key;");
+    let directives = format!(
+        "location / {{ proxy_pass https://{to}; proxy_http_version 1.1; proxy_set_header Host users;\n\
+         proxy_ssl_server_name on; proxy_ssl_name {name}; proxy_ssl_verify on;\n\
+         proxy_ssl_trusted_certificate ca.pem; {own_files} }}"
+    );
+    let files = own.map(|own| [("own.pem", own.cert_pem.as_str()), ("own.key", &own.key_pem)]);
+    let files: Vec<_> = files.into_iter().flatten().chain([("ca.pem", ca.pem())]).collect();
+    Nginx::start("", &directives, &files).await
+}
+
+async fn haproxy_in_front(to: SocketAddr, ca: &Ca, own: Option<&Identity>, name: &str, protocol: &str) -> Peer {
+    let crt = own.map_or("", |_| "crt both.pem");
+    let config = format!(
+        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 9s\n  timeout server 9s\n  retries 0\n\
+         frontend in\n  bind {{addr}}\n  default_backend waypost\n\
+         backend waypost\n  http-request set-header Host users\n\
+         \x20 server one {to} ssl ca-file ca.pem verify required verifyhost {name} sni str({name}) {crt} {protocol}\n"
+    );
+    let both = own.map(|own| format!("{}{}", own.cert_pem, own.key_pem)).unwrap_or_default();
+    let files = [("haproxy.cfg", config.as_str()), ("both.pem", &both), ("ca.pem", ca.pem())];
+    Peer::start("haproxy", &files, &["-db", "-q", "-f", "haproxy.cfg"]).await
+}
+
+/// How often handshakes with callers ended otherwise than well.
+async fn refused(proxy: &TestProxy) -> f64 {
+    let metrics = proxy.metrics().await;
+    let all = |labels: &[(&str, &str)]| metrics.sum("waypost_server_tls_handshakes_total", labels);
+    all(&[]) - all(&[("outcome", "success")])
+}
+
+#[tokio::test]
+async fn nginx_and_haproxy_as_callers_are_known_by_their_certificates() {
+    let ca = Ca::new();
+    let users = Origin::http("users").await;
+    let proxy = serving(&ca, &users).await;
+    let known = ca.issue(&["spiffe://test/front"]);
+    let (right, to) = ("web.example.com", proxy.addr());
+    let nginx = nginx_in_front(to, &ca, Some(&known), right).await;
+    let http1 = haproxy_in_front(to, &ca, Some(&known), right, "alpn http/1.1").await;
+    let http2 = haproxy_in_front(to, &ca, Some(&known), right, "alpn h2 proto h2").await;
+    for (front, via) in [(nginx.addr(), "1.1 waypost"), (http1.addr, "1.1 waypost"), (http2.addr, "2 waypost")] {
+        Http1::connect(front).await.ask(&Ask::get("front", "/")).await.is(200);
+        let request = users.last();
+        assert_eq!(
+            (request.headers("l5d-client-id"), request.headers("via")),
+            (vec!["spiffe://test/front"], vec![via])
+        );
+    }
+    assert!(refused(&proxy).await.abs() < 0.5);
+
+    let stranger = Ca::new().issue(&["spiffe://test/front"]);
+    let reached = users.requests();
+    // nginx looks at the name when the handshake is over: that one waypost takes for a good one.
+    for (own, name, counted) in
+        [(None, right, 2.0), (Some(&stranger), right, 2.0), (Some(&known), "billing.example.com", 1.0)]
+    {
+        let before = refused(&proxy).await;
+        let nginx = nginx_in_front(to, &ca, own, name).await;
+        let haproxy = haproxy_in_front(to, &ca, own, name, "alpn h2 proto h2").await;
+        for (front, status) in [(nginx.addr(), 502), (haproxy.addr, 503)] {
+            let answer = Http1::connect(front).await.ask(&Ask::get("front", "/")).await;
+            // With TLS 1.3 HAProxy learns only from the answer that it was refused.
+            assert!(answer.status() == status || answer.status() == 502, "{own:?} {name}: {answer:?}");
+        }
+        eventually("refused handshakes are counted", async || {
+            let now = refused(&proxy).await;
+            if now >= before + counted { Ok(()) } else { Err(format!("{before} before, {now} now")) }
+        })
+        .await;
+    }
+    assert_eq!(users.requests(), reached);
+}
+
+/// Two policies for one nginx: what is resumed under one of them never is under the other.
+#[tokio::test]
+async fn sessions_and_tickets_of_nginx_are_kept_apart_by_identity() {
+    let ca = Ca::new();
+    let own = ca.issue(&["users.example.com", "search.example.com"]);
+    let files = [("own.pem", own.cert_pem.as_str()), ("own.key", &own.key_pem)];
+    for (version, tickets) in [("TLSv1.2", "off"), ("TLSv1.2", "on"), ("TLSv1.3", "on")] {
+        let directives = format!(
+            "ssl_certificate own.pem; ssl_certificate_key own.key; ssl_protocols {version}; keepalive_timeout 0;\n\
+             ssl_session_cache shared:tls:1m; ssl_session_tickets {tickets};\n\
+             location / {{ return 200 \"$ssl_session_reused $ssl_server_name\"; }}"
+        );
+        let nginx = Nginx::start("ssl", &directives, &files).await;
+        let verified = |name: &str| static_tls(name);
+        let proxy = Spec::router("out")
+            .trust("ca", &ca)
+            // One worker, so that it is known who has the session; the fifth asks for a name that nobody has.
+            .workers(1)
+            .client_at("/#/fs/users", &verified("users.example.com"))
+            .client_at("/#/fs/search", &verified("search.example.com"))
+            .client_at(
+                "/#/fs/again",
+                &verified("users.example.com").replace(" }", ", protocols = [\"1.2\", \"1.3\"] }"),
+            )
+            .client_at("/#/fs/anybody", "tls = { kind = \"no_validation\", common_name = \"billing.example.com\" }")
+            .client_at("/#/fs/billing", &verified("billing.example.com"));
+        let services = ["users", "search", "again", "anybody", "billing"];
+        let proxy = services.iter().fold(proxy, |spec, service| spec.endpoint(service, nginx.addr())).start().await;
+        for (service, name) in [
+            ("users", "users.example.com"),
+            ("search", "search.example.com"),
+            ("again", "users.example.com"),
+            ("anybody", "billing.example.com"),
+        ] {
+            let what = format!("{version}, tickets {tickets}, {service}");
+            assert_eq!(proxy.get(service, "/").await.is(200).text(), format!(". {name}"), "the first of {what}");
+            // In TLS 1.3 a ticket comes after the handshake: soon there is one.
+            eventually("the session is resumed", async || match proxy.get(service, "/").await.is(200).text() {
+                text if text == format!("r {name}") => Ok(()),
+                text => Err(format!("{what}: {text}")),
+            })
+            .await;
+        }
+        proxy.get("billing", "/").await.is_error(502, "tls_name");
+    }
+}
+
 #[tokio::test]
 async fn openssl_as_caller_sees_chain_protocol_and_resumption() {
     let ca = Ca::new();
