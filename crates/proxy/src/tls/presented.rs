@@ -167,6 +167,12 @@ impl Details {
     }
 }
 
+/// What a caller must be able to check to use a certificate: `RSA`, `ECDSA P-256`.
+pub(super) fn kind_of_key(der: &CertificateDer<'_>) -> String {
+    let read = X509Certificate::from_der(der).map(|(_, certificate)| key(&certificate)).unwrap_or_default();
+    if read.starts_with("RSA ") { "RSA".to_owned() } else { read }
+}
+
 fn key(certificate: &X509Certificate<'_>) -> String {
     let subject = certificate.public_key();
     let algorithm = subject.algorithm.algorithm.to_id_string();

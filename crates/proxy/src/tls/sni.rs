@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::presented::kind_of_key;
+
 /// All certificates of a server. The first is for callers who ask for no name, or for one that no certificate has.
 pub(super) struct BySni {
     first: Arc<CertifiedKey>,
@@ -33,6 +35,13 @@ impl BySni {
             let name = name.strip_prefix('*').unwrap_or(name).to_ascii_lowercase();
             self.named.entry(name).or_default().push(Arc::clone(certificate));
         }
+    }
+
+    /// Whether callers who ask for `name` are shown another one with a key of the same kind, which was added before.
+    pub(super) fn has(&self, name: &str, kind: &str) -> bool {
+        let name = name.strip_prefix('*').unwrap_or(name).to_ascii_lowercase();
+        let known = self.named.get(&name).map(Vec::as_slice).unwrap_or_default();
+        known.iter().filter_map(|own| own.cert.first()).any(|leaf| kind_of_key(leaf) == kind)
     }
 
     /// Those with exactly this name, else those with a wildcard for it.

@@ -18,6 +18,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::file::{FileProblem, Files, TlsKey};
 use super::peer::Certificate;
+use super::presented::kind_of_key;
 use super::sni::BySni;
 use super::{provider, versions};
 
@@ -229,6 +230,16 @@ fn shown(
         if leaf.dns.is_empty() {
             let message = format!("{}: is never shown: it has no DNS name that a caller could ask for", cert.display());
             files.warning(TlsKey::Cert(n + 1), "certificate-never-shown", message, None);
+        } else if let Some(der) = certificate.cert.first() {
+            let kind = kind_of_key(der);
+            if leaf.dns.iter().all(|name| by_sni.has(name, &kind)) {
+                let names = leaf.dns.join(", ");
+                let message = format!(
+                    "{}: is never shown: callers who ask for {names} are shown one before it, whose key is {kind} too",
+                    cert.display()
+                );
+                files.warning(TlsKey::Cert(n + 1), "certificate-never-shown", message, None);
+            }
         }
         by_sni.add(certificate, &leaf.dns);
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, SanType};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use waypost_naming::Severity;
@@ -286,6 +286,31 @@ fn the_ends_of_certificates_are_known_by_file() {
     let [(bundle, first), (web, second)] = &ends[..] else { panic!("{ends:?}") };
     assert!(bundle.ends_with("bundle.pem") && web.ends_with("web.pem"), "{ends:?}");
     assert!(first < second, "the first end in a bundle counts: {ends:?}");
+}
+
+#[test]
+fn a_certificate_behind_another_of_its_names_and_kind_is_never_shown() {
+    let lab = Dir::new();
+    let names = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())).collect();
+        move |params: &mut CertificateParams| params.subject_alt_names = names
+    };
+    for (name, of) in
+        [("a", &["a.example.com"][..]), ("b", &["b.example.com"]), ("both", &["A.example.com", "b.example.com"])]
+    {
+        lab.pair(name, names(of));
+    }
+    let never = |order: &[&str]| {
+        let own =
+            order.iter().map(|name| (lab.path(&format!("{name}.pem")), lab.path(&format!("{name}.key")))).collect();
+        let (_, problems) = load_server(&ServerFiles { own, ..ServerFiles::new(Path::new(""), Path::new("")) });
+        codes(&problems)
+    };
+    assert_eq!(never(&["a", "b"]), []);
+    assert_eq!(never(&["a", "both"]), []);
+    assert_eq!(never(&["a", "a"]), [(TlsKey::Cert(1), "certificate-never-shown")]);
+    assert_eq!(never(&["a", "b", "both"]), [(TlsKey::Cert(2), "certificate-never-shown")]);
+    assert_eq!(never(&["both", "b"]), [(TlsKey::Cert(1), "certificate-never-shown")]);
 }
 
 #[test]
