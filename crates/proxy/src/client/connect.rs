@@ -23,6 +23,38 @@ use crate::tls::{CertificateSummary, ClientStream, Connector, Established, Refus
 pub struct Stream {
     inner: Inner,
     received: Rc<Received>,
+    writing: Writing,
+}
+
+/// What becomes of an error in writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Writing {
+    /// It is told.
+    Strict,
+    /// It is kept quiet, once: see [`Stream::read_on`].
+    Lenient,
+    /// There was one: all that is written is lost.
+    Lost,
+}
+
+impl Stream {
+    /// A write that fails no longer ends the connection: what can be read is read first, and how that ends says it all.
+    ///
+    /// An endpoint of HTTP/1.1 may answer and close in the middle of an upload (RFC 9112 section 9.5). Its answer is
+    /// here by then, but the writer would be the first to find out.
+    pub fn read_on(&mut self) {
+        self.writing = Writing::Lenient;
+    }
+
+    fn wrote(&mut self, wrote: io::Result<usize>, all: usize) -> io::Result<usize> {
+        match (self.writing, wrote) {
+            (Writing::Lenient, Err(_)) => {
+                self.writing = Writing::Lost;
+                Ok(all)
+            }
+            (_, wrote) => wrote,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -122,7 +154,13 @@ async fn attempt(
 fn connected(inner: Inner, http2: bool, established: Option<Established>) -> Connected {
     let received = Rc::<Received>::default();
     let (certificate, refusal) = established.map(|made| (made.certificate, made.refusal)).unzip();
-    Connected { stream: Stream { inner, received: Rc::clone(&received) }, received, http2, certificate, refusal }
+    Connected {
+        stream: Stream { inner, received: Rc::clone(&received), writing: Writing::Strict },
+        received,
+        http2,
+        certificate,
+        refusal,
+    }
 }
 
 /// What a peer said of our certificate after the handshake: in TLS 1.3 it is judged only then, so the refusal comes in
@@ -188,10 +226,15 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().inner {
+        let this = self.get_mut();
+        if this.writing == Writing::Lost {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let wrote = ready!(match &mut this.inner {
             Inner::Clear(stream) => Pin::new(stream).poll_write(cx, buf),
             Inner::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
-        }
+        });
+        Poll::Ready(this.wrote(wrote, buf.len()))
     }
 
     fn poll_write_vectored(
@@ -199,10 +242,15 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().inner {
+        let this = self.get_mut();
+        if this.writing == Writing::Lost {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let wrote = ready!(match &mut this.inner {
             Inner::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Inner::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
-        }
+        });
+        Poll::Ready(this.wrote(wrote, bufs.iter().map(|buf| buf.len()).sum()))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -213,10 +261,15 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().inner {
+        let this = self.get_mut();
+        if this.writing == Writing::Lost {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = ready!(match &mut this.inner {
             Inner::Clear(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
-        }
+        });
+        Poll::Ready(this.wrote(flushed.map(|()| 0), 0).map(drop))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -40,7 +40,8 @@ pub async fn open(
     connected: Connected,
     held: Held,
 ) -> Result<Connection, Failure> {
-    let Connected { stream, received, refusal, .. } = connected;
+    let Connected { mut stream, received, refusal, .. } = connected;
+    stream.read_on();
     let (sender, connection) =
         Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(stream)).await.map_err(|error| {
             Failure::new(Word::Connect, format!("{} for {}: {error}", endpoint.addr, client.bound)).retryable()
