@@ -4,6 +4,7 @@ pub mod accept;
 pub mod connection;
 pub mod detect;
 pub mod handshakes;
+pub mod heads;
 pub mod http1;
 pub mod http2;
 pub mod listener;

@@ -76,6 +76,8 @@ pub enum Word {
     Unauthorized,
     /// An Expect that nobody here can meet.
     ExpectationFailed,
+    /// A version of HTTP that nobody here speaks.
+    Version,
     /// A broken promise of our own.
     Internal,
 }
@@ -115,6 +117,7 @@ impl Word {
             Self::HeadTooLong => ("head_too_long", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "8"),
             Self::Unauthorized => ("unauthorized", StatusCode::FORBIDDEN, "7"),
             Self::ExpectationFailed => ("expectation_failed", StatusCode::EXPECTATION_FAILED, "13"),
+            Self::Version => ("version", StatusCode::HTTP_VERSION_NOT_SUPPORTED, "12"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "13"),
         }
     }

@@ -9,12 +9,16 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use super::answer::{Failure, Word};
+use crate::server::heads::Fault;
 
 /// Checks `parts` and brings them to one form: target in origin form, authority in `Host`.
 ///
 /// # Errors
 /// A [`Failure`] with status 400, 405 or 414; those after which the connection cannot go on say so.
 pub fn check(parts: &mut Parts) -> Result<(), Failure> {
+    if let Some(fault) = parts.extensions.get::<Fault>() {
+        return Err(bad(fault.as_str()));
+    }
     if parts.method == Method::CONNECT {
         return Err(Failure::new(Word::MethodNotAllowed, "CONNECT is not offered here").closing());
     }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::detect::{Detected, detect};
 use super::handshakes::Handshake;
+use super::heads::Heads;
 use super::port::{ConnectionPermit, Port, Settings};
 use super::transport::{Progress, Transport};
 use super::{http1, http2};
@@ -202,11 +203,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let id = connection.port.remember(&connection);
-    let progress = Progress::new(Instant::now());
+    let heads = if http2 { Heads::off() } else { Heads::default() };
+    let progress = Progress::new(Instant::now(), heads);
     let transport = Transport::new(stream, prefix, Rc::clone(&progress));
     if http2 {
         // h2 writes whenever it likes: to the transport it is always busy.
-        progress.begin();
+        let _ = progress.begin();
         http2::serve(&connection, transport).await;
     } else {
         http1::serve(&connection, transport, progress).await;

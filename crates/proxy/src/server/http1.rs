@@ -12,7 +12,7 @@ use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::connection::Connection;
 use super::transport::{Progress, Stage, Transport};
@@ -43,8 +43,10 @@ where
     if config.max_headers != HYPERS_HEADERS {
         builder.max_headers(usize::try_from(config.max_headers).unwrap_or(usize::MAX));
     }
-    let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        progress.begin();
+    let service = service_fn(|mut request: Request<hyper::body::Incoming>| {
+        if let Some(fault) = progress.begin() {
+            request.extensions_mut().insert(fault);
+        }
         let connection = Rc::clone(connection);
         let progress = Rc::clone(&progress);
         async move {
@@ -80,27 +82,82 @@ where
         Poll::Pending
     })
     .await;
+    let hyper::server::conn::http1::Parts { io, read_buf, .. } = serving.into_parts();
+    let mut stream = io.into_inner().into_inner();
     match ended {
-        Ended::Done(Err(error)) => tracing::debug!(%error, "connection of a client ended"),
-        Ended::Done(Ok(())) | Ended::Idle => {}
+        Ended::Idle => {}
         Ended::SlowHead => {
-            let failure = Failure::new(
-                Word::RequestTimeout,
-                format!("the request's head did not come within head_timeout ({:?})", config.head_timeout),
-            );
-            connection.port.router().metrics.answered(failure.word.as_str());
-            let mut stream = serving.into_parts().io.into_inner();
-            progress.begin();
-            // The client may be gone, or never read: an answer is a courtesy.
-            let courtesy = tokio::time::timeout(Duration::from_secs(1), async {
-                stream.write_all(&raw_answer(&failure)).await?;
-                stream.shutdown().await
-            });
-            drop(courtesy.await);
+            let message = format!("the request's head did not come within head_timeout ({:?})", config.head_timeout);
+            last_words(connection, &mut stream, &Failure::new(Word::RequestTimeout, message)).await;
+        }
+        Ended::Done(result) => {
+            if let Some(failure) = progress.own_answer() {
+                last_words(connection, &mut stream, &in_full(failure, &read_buf)).await;
+                linger(connection, &mut stream).await;
+            } else if let Err(error) = result {
+                // Cut off, so that nobody takes what was sent for whole.
+                tracing::debug!(%error, "connection of a client ended");
+            } else if progress.has_unread() {
+                linger(connection, &mut stream).await;
+            }
         }
     }
-    if let Some(failure) = progress.own_answer() {
-        connection.port.router().metrics.answered(failure.word.as_str());
+}
+
+/// An answer on a connection that hyper has given up, and the end of what we send.
+async fn last_words<S: AsyncWrite + Unpin>(connection: &Connection, stream: &mut S, failure: &Failure) {
+    connection.port.router().metrics.answered(failure.word.as_str());
+    // The client may be gone, or never read: an answer is a courtesy.
+    let courtesy = tokio::time::timeout(COURTESY, async {
+        stream.write_all(&raw_answer(failure)).await?;
+        stream.shutdown().await
+    });
+    drop(courtesy.await);
+}
+
+/// hyper says 400 also to versions that it does not speak; the request line is still there to tell.
+fn in_full(failure: Failure, unread: &[u8]) -> Failure {
+    let line = unread.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    match version.strip_prefix(b"HTTP/") {
+        Some([major, b'.', minor])
+            if failure.word == Word::BadRequest
+                && major.is_ascii_digit()
+                && minor.is_ascii_digit()
+                && !matches!((major, minor), (b'1', b'0' | b'1')) =>
+        {
+            Failure::new(Word::Version, "HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here, and no other version")
+        }
+        _ => failure,
+    }
+}
+
+/// Reads and forgets what a client still sends after its last answer: closing a socket with unread bytes resets the
+/// connection, and the reset may overtake the answer (RFC 9112 section 9.6). Our direction has been ended.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(connection: &Connection, stream: &mut S) {
+    let mut buffer = vec![0; LINGER_BUFFER];
+    let discard = async {
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match tokio::time::timeout(LINGER_QUIET, stream.read(&mut buffer)).await {
+                Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read),
+                _ => break,
+            }
+        }
+    };
+    let drained = async {
+        poll_fn(|cx| {
+            connection.wakes(cx.waker());
+            if connection.draining().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        tokio::time::sleep(LAME_DUCK).await;
+    };
+    tokio::select! {
+        biased;
+        () = discard => {}
+        () = drained => {}
+        () = tokio::time::sleep(LINGER) => {}
     }
 }
 
@@ -168,5 +225,12 @@ const HYPERS_HEADERS: u32 = 100;
 /// How long an idle connection may still bring a request after draining began: closing at once would cross with one
 /// that is on its way.
 const LAME_DUCK: Duration = Duration::from_millis(500);
+/// How long an answer may take to a client whose request never became one.
+const COURTESY: Duration = Duration::from_secs(1);
+/// After its last answer a client is listened to for so long, for so long without a byte, and for so many bytes.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_QUIET: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024 * 1024;
+const LINGER_BUFFER: usize = 16 * 1024;
 /// The shortest time to the next look.
 const TICK: Duration = Duration::from_millis(10);

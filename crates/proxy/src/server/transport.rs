@@ -1,11 +1,12 @@
 //! The bytes of a connection from a client, under hyper and under h2.
 //!
-//! Three things that neither of them offers are done here:
+//! What neither of them offers is done here:
 //! - bytes that were read to tell the protocols apart are given back first;
 //! - a [`Stage`] tells what an HTTP/1.1 connection is waiting for, so that slow heads and idle connections can have
 //!   different time outs (hyper has one for both);
-//! - an answer that hyper makes by itself, before any request became one (400, 414, 431), is replaced by one of ours
-//!   with the words that all our errors carry.
+//! - heads are looked at on their way in, for what hyper would mend without a word ([`Heads`]);
+//! - an answer that hyper makes by itself, before any request became one (400, 414, 431), is kept back: one of ours,
+//!   with the words that all our errors carry, takes its place.
 //!
 //! ```text
 //!            first bytes            request handed on
@@ -23,10 +24,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::request::answer::{Failure, Word, raw_answer};
+use super::heads::{Fault, Heads};
+use crate::request::answer::{Failure, Word};
 
 /// What an HTTP/1.1 connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,16 +49,24 @@ pub struct Progress {
     /// What hyper answered by itself, by its status.
     own_answer: RefCell<Option<Failure>>,
     requests: Cell<u64>,
+    heads: RefCell<Heads>,
+    /// The client sends no more.
+    ended: Cell<bool>,
+    /// What it sent must not be read on.
+    broken: Cell<bool>,
 }
 
 impl Progress {
-    /// A connection that was just accepted.
-    pub fn new(now: Instant) -> Rc<Self> {
+    /// A connection that was just accepted, and the heads that come on it.
+    pub fn new(now: Instant, heads: Heads) -> Rc<Self> {
         Rc::new(Self {
             stage: Cell::new(Stage::Waiting),
             since: Cell::new(now),
             own_answer: RefCell::default(),
             requests: Cell::new(0),
+            heads: RefCell::new(heads),
+            ended: Cell::new(false),
+            broken: Cell::new(false),
         })
     }
 
@@ -70,10 +80,17 @@ impl Progress {
         self.requests.get()
     }
 
-    /// A request was handed on.
-    pub fn begin(&self) {
+    /// A request was handed on; tells what its head hides.
+    pub fn begin(&self) -> Option<Fault> {
+        let number = self.requests.get();
         self.stage.set(Stage::Busy);
-        self.requests.set(self.requests.get() + 1);
+        self.requests.set(number + 1);
+        self.heads.borrow().fault(number)
+    }
+
+    /// The client may still be sending something that nobody will read.
+    pub fn has_unread(&self) -> bool {
+        !self.ended.get() && !self.heads.borrow().is_between()
     }
 
     /// Its response has been given to hyper whole.
@@ -87,11 +104,26 @@ impl Progress {
         self.own_answer.borrow().clone()
     }
 
-    fn received(&self) {
+    /// Tells how many of the bytes the protocol may see; after fewer than all comes an error.
+    fn received(&self, bytes: &[u8]) -> usize {
         if self.stage.get() == Stage::Waiting {
             self.stage.set(Stage::Head);
             self.since.set(Instant::now());
         }
+        match self.heads.borrow_mut().pass(bytes) {
+            Ok(()) => bytes.len(),
+            Err(broken) => {
+                self.broken.set(true);
+                broken.good
+            }
+        }
+    }
+
+    fn broke_off(&self) -> io::Result<()> {
+        if self.broken.get() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a trailer line ends in LF without CR"));
+        }
+        Ok(())
     }
 }
 
@@ -102,43 +134,29 @@ pub struct Transport<S> {
     /// Read already, not yet given to the protocol.
     prefix: Bytes,
     progress: Rc<Progress>,
-    /// Our answer in place of hyper's, still to be written.
-    answer: Bytes,
 }
 
 impl<S> Transport<S> {
     /// `prefix` was read from `stream` before.
     pub fn new(stream: S, prefix: Bytes, progress: Rc<Progress>) -> Self {
-        if !prefix.is_empty() {
-            progress.received();
-        }
-        Self { stream, prefix, progress, answer: Bytes::new() }
+        Self { stream, prefix, progress }
     }
 
-    /// Takes what hyper writes while no request is with us: `true` if that was its own answer and is dealt with.
-    fn replace_own_answer(&mut self, written: &[u8]) -> bool {
+    /// The connection itself.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// Takes what hyper writes while no request is with us: `true` if that was its own answer, which goes no further.
+    fn is_own_answer(&self, written: &[u8]) -> bool {
         if self.progress.stage.get() == Stage::Busy {
             return false;
         }
         if self.progress.own_answer.borrow().is_none() {
             let Some(failure) = hypers_answer(written) else { return false };
-            self.answer = Bytes::from(raw_answer(&failure));
             *self.progress.own_answer.borrow_mut() = Some(failure);
         }
         true
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Transport<S> {
-    fn write_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.answer.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.answer))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.answer.advance(written);
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -164,23 +182,32 @@ const OURS: &[u8] = b"waypost";
 
 impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.prefix.is_empty() {
+        self.progress.broke_off()?;
+        let before = buf.filled().len();
+        if self.prefix.is_empty() {
+            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
+                self.progress.ended.set(true);
+                return Poll::Ready(Err(error));
+            }
+        } else {
             let length = self.prefix.len().min(buf.remaining());
             buf.put_slice(&self.prefix.split_to(length));
+        }
+        let came = buf.filled().get(before..).unwrap_or_default();
+        if came.is_empty() {
+            self.progress.ended.set(true);
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.progress.received();
-        }
-        Poll::Ready(Ok(()))
+        let good = self.progress.received(came);
+        buf.set_filled(before + good);
+        // Nothing at all would be an end.
+        Poll::Ready(if good == 0 { self.progress.broke_off() } else { Ok(()) })
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.replace_own_answer(buf) {
+        if self.is_own_answer(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
         Pin::new(&mut self.stream).poll_write(cx, buf)
@@ -192,7 +219,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let first = bufs.first().map_or(&[][..], |first| first);
-        if self.replace_own_answer(first) {
+        if self.is_own_answer(first) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
@@ -203,12 +230,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.write_answer(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.write_answer(cx))?;
+        if self.progress.own_answer.borrow().is_some() {
+            // Ours is still to come.
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -1,0 +1,242 @@
+//! The rules that an intermediary owes its clients in HTTP/1.1, case by case, each named by the section that has it.
+//!
+//! The client is a raw socket; what counts is what the origin's socket was sent.
+
+use integration_tests::*;
+
+async fn users() -> (Origin, TestProxy) {
+    let users = Origin::named("users").http1().start().await;
+    let proxy = Spec::router("out").client("protocol = \"http1\"").endpoint("users", users.addr()).start().await;
+    (users, proxy)
+}
+
+/// Sends bytes on a connection of their own and ends the sending; gives the first answer, and all that came after it.
+async fn exchange(proxy: &TestProxy, bytes: &[u8]) -> (Answer, Vec<u8>) {
+    let mut client = proxy.http1().await;
+    let _sent = client.try_send(bytes).await;
+    let answer = client
+        .answer_to("POST")
+        .await
+        .unwrap_or_else(|error| panic!("{:?}: {error}", bytes.escape_ascii().to_string()));
+    (answer, client.until_closed().await)
+}
+
+const NEXT: &str = "GET /next HTTP/1.1\r\nHost: users\r\n\r\n";
+
+/// Each is refused with 400, the connection ends, and neither it nor what follows it reaches the endpoint.
+async fn refused(cases: &[(&str, &str)]) {
+    let (users, proxy) = users().await;
+    for (rule, head) in cases {
+        for before in ["", NEXT] {
+            let seen = users.requests();
+            let bytes = format!("{before}{head}{NEXT}");
+            let mut client = proxy.http1().await;
+            let _sent = client.try_send(bytes.as_bytes()).await;
+            if !before.is_empty() {
+                client.answer_to("GET").await.expect("the first answer").is(200);
+            }
+            let answer = client.answer_to("POST").await.unwrap_or_else(|error| panic!("{rule}: {error}"));
+            assert_eq!((answer.status(), answer.word()), (400, "bad_request"), "{rule}: {answer:?}");
+            assert_eq!(answer.header("connection"), Some("close"), "{rule}: {answer:?}");
+            let rest = client.until_closed().await;
+            assert!(rest.is_empty(), "{rule}: {}", rest.escape_ascii());
+            assert_eq!(users.requests(), seen + usize::from(!before.is_empty()), "{rule}: reached the endpoint");
+        }
+    }
+}
+
+#[tokio::test]
+async fn framing_that_two_readers_could_take_differently_is_refused() {
+    refused(&[
+        (
+            "RFC 9112 6.1: Content-Length before Transfer-Encoding",
+            "POST / HTTP/1.1\r\nHost: users\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.1: Transfer-Encoding before Content-Length",
+            "POST / HTTP/1.1\r\nHost: users\r\ntransfer-encoding: chunked\r\nX: y\r\ncontent-length: 0\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.1: an invalid Content-Length hides behind Transfer-Encoding",
+            "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\nContent-Length: x\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.1: Transfer-Encoding in HTTP/1.0",
+            "POST / HTTP/1.0\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.3: unequal Content-Length",
+            "POST / HTTP/1.1\r\nHost: users\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        ),
+        (
+            "RFC 9112 6.3: Content-Length twice, though equal",
+            "POST / HTTP/1.1\r\nHost: users\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab",
+        ),
+        (
+            "RFC 9112 6.3: Content-Length as a list",
+            "POST / HTTP/1.1\r\nHost: users\r\nContent-Length: 2, 2\r\n\r\nab",
+        ),
+        ("RFC 9112 6.3: Content-Length empty", "POST / HTTP/1.1\r\nHost: users\r\nContent-Length: \r\n\r\n"),
+        (
+            "RFC 9112 6.3: Content-Length overflows",
+            "POST / HTTP/1.1\r\nHost: users\r\nContent-Length: 18446744073709551616\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.3: chunked is not the last coding",
+            "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.1: an unknown coding before chunked",
+            "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.1: chunked twice",
+            "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.1: a parameter",
+            "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "RFC 9112 6.1: a control in the value",
+            "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn heads_that_two_readers_could_take_differently_are_refused() {
+    refused(&[
+        ("RFC 9112 2.2: LF alone ends the request line", "GET / HTTP/1.1\nHost: users\r\n\r\n"),
+        ("RFC 9112 2.2: LF alone ends a field", "GET / HTTP/1.1\r\nHost: users\nX: y\r\n\r\n"),
+        ("RFC 9112 2.2: LF alone ends the head", "GET / HTTP/1.1\r\nHost: users\r\n\n"),
+        ("RFC 9112 2.2: CR alone in a value", "GET / HTTP/1.1\r\nHost: users\r\nX: a\rb\r\n\r\n"),
+        ("RFC 9112 2.2: CR alone in the target", "GET /\r HTTP/1.1\r\nHost: users\r\n\r\n"),
+        ("RFC 9112 2.2: white space before the first field", "GET / HTTP/1.1\r\n Host: users\r\n\r\n"),
+        ("RFC 9110 5.5: NUL in a value", "GET / HTTP/1.1\r\nHost: users\r\nX: a\0b\r\n\r\n"),
+        ("RFC 9110 5.1: NUL in a name", "GET / HTTP/1.1\r\nHost: users\r\nX\0: b\r\n\r\n"),
+        ("RFC 9112 5.1: white space before the colon", "GET / HTTP/1.1\r\nHost: users\r\nX : y\r\n\r\n"),
+        (
+            "RFC 9112 5.1: white space before the colon of Content-Length",
+            "POST / HTTP/1.1\r\nHost: users\r\nContent-Length : 3\r\n\r\nabc",
+        ),
+        ("RFC 9112 5.1: no colon", "GET / HTTP/1.1\r\nHost: users\r\nX\r\n\r\n"),
+        ("RFC 9112 5.1: no name", "GET / HTTP/1.1\r\nHost: users\r\n: x\r\n\r\n"),
+        ("RFC 9112 5.2: a folded line", "GET / HTTP/1.1\r\nHost: users\r\nX: a\r\n b\r\n\r\n"),
+        ("RFC 9112 3: two spaces", "GET  / HTTP/1.1\r\nHost: users\r\n\r\n"),
+        ("RFC 9112 3: a tab", "GET\t/ HTTP/1.1\r\nHost: users\r\n\r\n"),
+        ("RFC 9112 3: no version", "GET /\r\nHost: users\r\n\r\n"),
+        ("RFC 9112 3.2: a fragment", "GET /a#b HTTP/1.1\r\nHost: users\r\n\r\n"),
+        ("RFC 9112 3.2: a control in the target", "GET /a\x01b HTTP/1.1\r\nHost: users\r\n\r\n"),
+        ("RFC 9112 3.2: no Host", "GET / HTTP/1.1\r\n\r\n"),
+        ("RFC 9112 3.2: Host twice, though equal", "GET / HTTP/1.1\r\nHost: users\r\nHost: users\r\n\r\n"),
+        ("RFC 9110 4.2.4: userinfo in the target", "GET http://me@users/ HTTP/1.1\r\nHost: users\r\n\r\n"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_faulty_head_is_no_head() {
+    let (users, proxy) = users().await;
+    let smuggled = "GET /\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let sized = format!("POST /sized HTTP/1.1\r\nHost: users\r\nContent-Length: {}\r\n\r\n{smuggled}", smuggled.len());
+    let chunked = format!(
+        "POST /chunked HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\r\n{:x};a=b\r\n{smuggled}\r\n0\r\nX: y\r\n\r\n",
+        smuggled.len()
+    );
+    let all = format!("{sized}{chunked}{sized}\r\n{chunked}{NEXT}");
+    for pieces in [1, 7, 100, 10_000] {
+        let before = users.requests();
+        let mut client = proxy.http1().await;
+        for piece in all.as_bytes().chunks(pieces) {
+            client.send(piece).await;
+        }
+        for _ in 0..5 {
+            client.answer_to("POST").await.expect("an answer").is(200);
+        }
+        let targets: Vec<_> = users.seen().iter().skip(before).map(|seen| seen.target.clone()).collect();
+        assert_eq!(targets, ["/sized", "/chunked", "/sized", "/chunked", "/next"], "in pieces of {pieces}");
+    }
+}
+
+#[tokio::test]
+async fn rfc9112_7_1_faulty_chunks_never_arrive_whole() {
+    let (users, proxy) = users().await;
+    let head = "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in [
+        "3\nabc\r\n0\r\n\r\n",
+        "3\r\nabc\n0\r\n\r\n",
+        "3;a\nb\r\nabc\r\n0\r\n\r\n",
+        "3;a\rb\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabc\r\n0\r\nX: y\nZ: z\r\n\r\n",
+        "3\r\nabc\r\n0\r\nX : y\r\n\r\n",
+    ] {
+        let (answer, rest) = exchange(&proxy, format!("{head}{body}{NEXT}").as_bytes()).await;
+        assert_eq!((answer.status(), answer.word()), (400, "bad_request"), "{body:?}: {answer:?}");
+        assert!(rest.is_empty(), "{body:?}: {}", rest.escape_ascii());
+    }
+    assert!(users.seen().iter().all(|seen| seen.body.is_none() && seen.target != "/next"), "{:?}", users.seen());
+}
+
+#[tokio::test]
+async fn rfc9110_2_5_versions_that_nobody_speaks_are_505() {
+    let (users, proxy) = users().await;
+    for version in ["HTTP/1.2", "HTTP/2.0", "HTTP/3.0", "HTTP/0.9"] {
+        let (answer, rest) = exchange(&proxy, format!("GET / {version}\r\nHost: users\r\n\r\n").as_bytes()).await;
+        answer.is_error(505, "version");
+        assert!(rest.is_empty());
+    }
+    for version in ["HTTP/11", "HTTP/1.1x", "http/1.1", "HTTPS/1.1", "HTTP/1.", "FTP/1.1"] {
+        let (answer, _) = exchange(&proxy, format!("GET / {version}\r\nHost: users\r\n\r\n").as_bytes()).await;
+        answer.is_error(400, "bad_request");
+    }
+    assert_eq!(users.requests(), 0);
+}
+
+const TEN_MIB: usize = 10 << 20;
+
+/// Uploads 10 MiB with curl; gives its exit code and the status that it saw.
+async fn uploaded(proxy: &TestProxy, args: &[&str]) -> (i32, u16) {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = dir.path().join("upload");
+    std::fs::write(&file, vec![b'x'; TEN_MIB]).expect("a file can be written");
+    let data = format!("@{}", file.display());
+    let url = format!("http://{}/", proxy.addr());
+    let mut all = vec!["-H", "Expect:", "--http1.1", "--data-binary", &data, &url];
+    all.extend(args);
+    let curled = curl(&all).await;
+    (curled.code, curled.answer.status())
+}
+
+#[tokio::test]
+async fn rfc9112_9_6_an_early_answer_of_ours_survives_the_rest_of_the_upload() {
+    let (_users, proxy) = users().await;
+    let limited = Spec::router("out").server("max_body_bytes = \"1KiB\"").endpoint("users", nobody()).start().await;
+    for _ in 0..3 {
+        assert_eq!(uploaded(&proxy, &["-H", "Host: elsewhere"]).await, (0, 502));
+        assert_eq!(uploaded(&proxy, &["-H", "Host: elsewhere", "-H", "Transfer-Encoding: chunked"]).await, (0, 502));
+        assert_eq!(uploaded(&proxy, &["-H", "Host: a b"]).await, (0, 400));
+        assert_eq!(uploaded(&proxy, &["-H", "Host: users", "-H", "l5d-dtab: x"]).await, (0, 400));
+        assert_eq!(uploaded(&limited, &["-H", "Host: users"]).await, (0, 413));
+        assert_eq!(uploaded(&limited, &["-H", "Host: users", "-X", "G@T"]).await, (0, 400));
+    }
+}
+
+#[tokio::test]
+async fn rfc9112_9_6_an_early_answer_of_an_endpoint_survives_the_rest_of_the_upload() {
+    let (users, proxy) = users().await;
+    for status in [403, 413, 500] {
+        let answer = format!("HTTP/1.1 {status} No\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno");
+        for steps in [vec![Step::send(answer.clone()), Step::Close], vec![Step::send(answer), Step::Gate]] {
+            users.now(Behaviour::Raw(steps));
+            for framing in ["X: y", "Transfer-Encoding: chunked"] {
+                assert_eq!(uploaded(&proxy, &["-H", "Host: users", "-H", framing]).await, (0, status), "{framing}");
+            }
+        }
+    }
+}
