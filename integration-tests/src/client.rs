@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -203,7 +205,7 @@ impl Http2 {
     pub async fn open(&self, ask: &Ask) -> Result<Exchange, h2::Error> {
         let mut ready = soon("room for a stream", self.sender.clone().ready()).await?;
         let (response, sender) = ready.send_request(ask.to_http2(self.scheme), ask.body.is_none())?;
-        Ok(Exchange { response: Some(response), sender, body: None })
+        Ok(Exchange { response: Some(response), interim: Vec::new(), sender, body: None })
     }
 
     /// Waits until the peer ends the connection.
@@ -218,6 +220,7 @@ impl Http2 {
 #[derive(Debug)]
 pub struct Exchange {
     response: Option<ResponseFuture>,
+    interim: Vec<u16>,
     sender: SendStream<Bytes>,
     body: Option<RecvStream>,
 }
@@ -238,9 +241,25 @@ impl Exchange {
         self.sender.send_reset(h2::Reason::CANCEL);
     }
 
-    /// Waits for the response's head.
+    /// Waits for an interim response.
+    pub async fn interim(&mut self) -> (u16, Fields) {
+        let response = self.response.as_mut().expect("the head was not read");
+        let next = soon("an interim response", std::future::poll_fn(|cx| response.poll_informational(cx))).await;
+        let (parts, ()) = next.expect("an interim response").expect("an open stream").into_parts();
+        self.interim.push(parts.status.as_u16());
+        (parts.status.as_u16(), listed(&parts.headers))
+    }
+
+    /// Waits for the response's head; notes the interim ones before it.
     pub async fn head(&mut self) -> Result<(u16, Fields), h2::Error> {
-        let response = self.response.take().expect("the head is read once");
+        let mut response = self.response.take().expect("the head is read once");
+        let interim = &mut self.interim;
+        let response = std::future::poll_fn(|cx| {
+            while let Poll::Ready(Some(Ok(head))) = response.poll_informational(cx) {
+                interim.push(head.status().as_u16());
+            }
+            Pin::new(&mut response).poll(cx)
+        });
         let (parts, body) = soon("a response's head", response).await?.into_parts();
         self.body = Some(body);
         Ok((parts.status.as_u16(), listed(&parts.headers)))
@@ -283,7 +302,14 @@ impl Exchange {
             body.extend_from_slice(&piece);
         }
         let trailers = self.trailers().await?;
-        Ok(Answer { version: "HTTP/2.0".to_owned(), code, interim: Vec::new(), fields, body, trailers })
+        Ok(Answer {
+            version: "HTTP/2.0".to_owned(),
+            code,
+            interim: std::mem::take(&mut self.interim),
+            fields,
+            body,
+            trailers,
+        })
     }
 }
 

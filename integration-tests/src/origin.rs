@@ -48,6 +48,8 @@ pub enum Behaviour {
         /// Trailer fields.
         trailers: Fields,
     },
+    /// These interim responses at once; after [`Origin::release`] as [`Behaviour::Echo`].
+    Interim(Vec<(u16, Fields)>),
     /// Ends the exchange after the request's head, without a byte (HTTP/2: a reset with this code).
     Abort,
     /// HTTP/1.1 by hand.

@@ -4,6 +4,7 @@
 //! What is sent back to the client, with what has to happen when it ends, is [`ResponseBody`].
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use h2::{Reason, RecvStream};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::client::http2::PumpGuard;
+use crate::request::interim::{Expectation, Hold};
 use crate::request::observe::Observation;
 
 pub mod http2;
@@ -24,6 +26,9 @@ pub enum BodyError {
     /// A reset stream, or the connection under it.
     #[error("http/2 body broke off")]
     Http2(#[source] h2::Error),
+    /// The request was answered while its body was held back.
+    #[error("the body was not wanted")]
+    Unwanted,
     /// More bytes than `max_body_bytes`.
     #[error("body is longer than the {limit} bytes allowed")]
     TooLong {
@@ -131,6 +136,7 @@ impl Http2Body {
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
+    hold: Option<Box<Hold>>,
     limit: Option<u64>,
     seen: u64,
 }
@@ -139,7 +145,14 @@ impl RequestBody {
     /// Passes on at most `limit` bytes; `None` is no bound.
     #[must_use]
     pub fn new(inner: Incoming, limit: Option<u64>) -> Self {
-        Self { inner, limit, seen: 0 }
+        Self { inner, hold: None, limit, seen: 0 }
+    }
+
+    /// Nothing of it is read before `expectation` is met.
+    #[must_use]
+    pub fn held(mut self, expectation: Rc<Expectation>) -> Self {
+        self.hold = Some(Box::new(Hold::new(expectation)));
+        self
     }
 
     /// A body without bytes.
@@ -154,6 +167,12 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(hold) = &mut self.hold {
+            if let Err(error) = ready!(hold.poll(cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            self.hold = None;
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if let (Some(limit), Some(Ok(frame))) = (self.limit, &frame) {
             self.seen += frame.data_ref().map_or(0, Bytes::len) as u64;

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod check;
 pub mod deadline;
 pub mod headers;
+pub mod interim;
 pub mod observe;
 pub mod route;
 pub mod route_cache;
@@ -13,12 +14,14 @@ pub mod trace;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, Version};
+use http_body::Body;
 
 use self::answer::{Asked, Failure, Word, answer};
 use self::deadline::Deadline;
+use self::interim::{Caller, Expectation, Interims, Waiting};
 use self::observe::Observation;
 use self::route::Route;
 use self::send::{Outbound, send};
@@ -26,15 +29,17 @@ use crate::body::{Incoming, RequestBody, ResponseBody};
 use crate::server::connection::Connection;
 
 /// A request's only exit: whatever happened is seen once and answered once.
-pub async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Response<ResponseBody> {
+pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request<Incoming>) -> Response<ResponseBody> {
     let router = connection.port.router();
     let (parts, body) = request.into_parts();
     let asked = Asked::of(&parts.method, parts.version, &parts.headers);
     let mut observation = Observation::begin(router, &parts);
-    match forward(&connection, parts, body, &mut observation).await {
+    match forward(&connection, caller, parts, body, &mut observation).await {
         Ok(response) => pass_on(&connection, asked, response, observation),
         Err(failure) => {
             observation.failed(&failure);
+            // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
+            let failure = if observation.is_held() { failure.closing() } else { failure };
             answer(&failure, asked)
         }
     }
@@ -42,6 +47,7 @@ pub async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> R
 
 async fn forward(
     connection: &Connection,
+    caller: Caller,
     mut parts: Parts,
     body: Incoming,
     observation: &mut Observation,
@@ -50,7 +56,14 @@ async fn forward(
     let settings = connection.port.settings();
     check::number_of_fields(&parts.headers, settings.config.max_headers)?;
     check::check(&mut parts)?;
-    let body = within_limit(&parts, body, settings.config.max_body_bytes)?;
+    let expects = check::expectation(&mut parts, !body.is_end_stream())?;
+    let mut body = within_limit(&parts, body, settings.config.max_body_bytes)?;
+    let expectation = expects.then(|| Expectation::new(&caller));
+    if let Some(expectation) = &expectation {
+        observation.waiting = Some(Waiting(Rc::clone(expectation)));
+        body = body.held(Rc::clone(expectation));
+    }
+    let interims = Interims { caller, expectation, clear: connection.trust.clear };
     observation.permit = Some(connection.port.admit()?);
     let context = headers::take(&mut parts.headers, connection.trust, settings.config.max_call_depth)?;
     if context.override_refused {
@@ -63,7 +76,7 @@ async fn forward(
     route.deposit(observation.router.worker.index, observation.started);
     let deadline = earliest(&route, context.deadline);
     let certificate = connection.certificate();
-    let outbound = Outbound { route: Rc::clone(&route), context: &context, deadline, certificate };
+    let outbound = Outbound { route: Rc::clone(&route), context: &context, interims: &interims, deadline, certificate };
     let sent = send(&outbound, parts, body, observation);
     match deadline {
         None => sent.await,
@@ -91,6 +104,10 @@ fn pass_on(
         parts.headers.insert(headers::L5D_SUCCESS_CLASS.clone(), observation.success_class());
     }
     headers::append_via(&mut parts.headers, received);
+    if observation.is_held() && asked.version != Version::HTTP_2 {
+        // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let body = ResponseBody::passed(body, observation);
     if unexplained {
         // The words of the inside are not for the outside: as linkerd, the status stays and the body goes.

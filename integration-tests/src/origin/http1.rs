@@ -70,6 +70,15 @@ impl Exchange<'_> {
             }
             Behaviour::Parts(parts) => self.parts(&parts).await,
             Behaviour::Trailers { fields, body, trailers } => self.trailers(fields, &body, &trailers).await,
+            Behaviour::Interim(heads) => {
+                for (status, fields) in heads {
+                    self.wire.write((response_head(status, &fields) + "\r\n").as_bytes()).await?;
+                }
+                match self.gate().await? {
+                    After::Keep => self.echo().await,
+                    After::Close => Ok(After::Close),
+                }
+            }
             Behaviour::Abort => Ok(After::Close),
             Behaviour::Raw(steps) => self.raw(steps).await,
         }

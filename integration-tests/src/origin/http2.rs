@@ -90,6 +90,18 @@ impl Exchange {
                 }
                 sender.send_trailers(header_map(&trailers))
             }
+            Behaviour::Interim(heads) => {
+                for (status, fields) in heads {
+                    let mut response = Response::new(());
+                    *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+                    *response.headers_mut() = header_map(&fields);
+                    self.respond.send_informational(response)?;
+                }
+                match self.gate().await {
+                    true => self.echo().await,
+                    false => Ok(()),
+                }
+            }
             Behaviour::Abort => {
                 self.respond.send_reset(Reason::INTERNAL_ERROR);
                 Ok(())

@@ -20,6 +20,7 @@ mod fallback;
 mod files;
 mod harness;
 mod headers;
+mod http1_interim;
 mod http1_rules;
 mod http2;
 mod limits;

@@ -1,6 +1,6 @@
 //! A new connection to an endpoint: TCP, and TLS with the name that the bound path implies.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use waypost_naming::{Path, Place};
@@ -16,6 +17,7 @@ use waypost_routing::ClientTls;
 use super::Client;
 use super::pool::Want;
 use crate::request::answer::{Failure, Word};
+use crate::request::interim::Interims;
 use crate::tls::{CertificateSummary, ClientStream, Connector, Established, Refusal, TlsFailure, openssl};
 
 /// A connection to an endpoint, with an eye on what comes back.
@@ -68,7 +70,83 @@ enum Inner {
 pub struct Received {
     bytes: Cell<u64>,
     not_http2: Cell<bool>,
+    watch: RefCell<Option<Watch>>,
 }
+
+/// Looks for interim responses before a response of HTTP/1.1. hyper keeps them to itself, unless it is told otherwise
+/// for each request, which costs more than this for all those that never get one.
+#[derive(Debug)]
+struct Watch {
+    interims: Interims,
+    /// A head that has not come whole.
+    partial: Vec<u8>,
+    seen: usize,
+    seen_bytes: usize,
+}
+
+/// Ends the watch with the wait for a response.
+#[derive(Debug)]
+pub struct Watched(Rc<Received>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.watch.take();
+    }
+}
+
+impl Watch {
+    /// `false`: something else begins; `None`: it is too much.
+    fn look(&mut self, bytes: &[u8]) -> Option<bool> {
+        // `HTTP/1.1 2`: what nearly every response begins with.
+        if self.partial.is_empty() && bytes.get(9).is_some_and(|digit| *digit != b'1') {
+            return Some(false);
+        }
+        self.partial.extend_from_slice(bytes);
+        let mut begin = 0;
+        loop {
+            let rest = self.partial.get(begin..).unwrap_or_default();
+            let mut fields = [httparse::EMPTY_HEADER; MAX_INTERIM_FIELDS];
+            let mut head = httparse::Response::new(&mut fields);
+            let Ok(parsed) = head.parse(rest) else { return Some(false) };
+            let status = head.code.and_then(|code| StatusCode::from_u16(code).ok());
+            if status.is_some_and(|status| !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS) {
+                return Some(false);
+            }
+            let (httparse::Status::Complete(length), Some(status)) = (parsed, status) else {
+                let whole = self.seen_bytes + rest.len() <= MAX_INTERIM_BYTES;
+                self.partial.drain(..begin);
+                return whole.then_some(true);
+            };
+            self.seen += 1;
+            self.seen_bytes += length;
+            if self.seen > MAX_INTERIM || self.seen_bytes > MAX_INTERIM_BYTES {
+                return None;
+            }
+            let version = if head.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+            self.interims.pass_on(status, version, to_map(head.headers));
+            begin += length;
+        }
+    }
+}
+
+fn to_map(fields: &[httparse::Header<'_>]) -> HeaderMap {
+    let field = |field: &httparse::Header<'_>| {
+        Some((HeaderName::try_from(field.name).ok()?, HeaderValue::from_bytes(field.value).ok()?))
+    };
+    let mut map = HeaderMap::new();
+    for (name, value) in fields.iter().filter_map(field) {
+        map.append(name, value);
+    }
+    map
+}
+
+/// Interim responses before a response, at most: 103 comes once or twice, 102 every few seconds.
+pub const MAX_INTERIM: usize = 100;
+/// Their bytes together, and the fields of one, in HTTP/1.1.
+const MAX_INTERIM_BYTES: usize = 64 * 1024;
+const MAX_INTERIM_FIELDS: usize = 64;
+/// What is said of more.
+pub const TOO_MANY_INTERIM: &str = "it sent more interim responses than are taken (100, or 64 KiB)";
 
 impl Received {
     /// Bytes so far: if none came since a request was sent, no response had begun.
@@ -80,6 +158,25 @@ impl Received {
     /// a zero in front. Servers of HTTP/1 answer the preface with a status line, or with a page and none.
     pub fn not_http2(&self) -> bool {
         self.not_http2.get()
+    }
+
+    /// Passes on the interim responses that come from now on, until the response begins, or the guard is dropped.
+    pub fn watch(self: &Rc<Self>, interims: &Interims) -> Watched {
+        let watch = Watch { interims: interims.clone(), partial: Vec::new(), seen: 0, seen_bytes: 0 };
+        *self.watch.borrow_mut() = Some(watch);
+        Watched(Rc::clone(self))
+    }
+
+    fn look(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut watch = self.watch.borrow_mut();
+        match watch.as_mut().map(|watch| watch.look(bytes)) {
+            None | Some(Some(true)) => Ok(()),
+            Some(Some(false)) => {
+                *watch = None;
+                Ok(())
+            }
+            Some(None) => Err(io::Error::new(io::ErrorKind::InvalidData, TOO_MANY_INTERIM)),
+        }
     }
 
     fn note(&self, bytes: &[u8]) {
@@ -219,8 +316,9 @@ impl AsyncRead for Stream {
             Inner::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
             Inner::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
         })?;
-        this.received.note(buf.filled().get(before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        let came = buf.filled().get(before..).unwrap_or_default();
+        this.received.note(came);
+        Poll::Ready(this.received.look(came))
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Endpoint {
     pub health: Arc<Health>,
     /// The certificate that it showed last.
     pub certificate: RefCell<Option<CertificateSummary>>,
+    /// Its last response was of HTTP/1.0: it knows no interim responses.
+    pub is_http10: Cell<bool>,
     latency: Ewma,
     picked: Cell<Option<Instant>>,
     requests: Cell<u64>,
@@ -45,6 +47,7 @@ impl Endpoint {
             pool: Pool::new(worker, client, endpoint.addr),
             health: worker.shared.health.health(&client.router, &client.bound, endpoint.addr),
             certificate: RefCell::default(),
+            is_http10: Cell::new(false),
             latency: Ewma::default(),
             picked: Cell::new(None),
             requests: Cell::new(0),

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::header::TRANSFER_ENCODING;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 
 use super::endpoint::Endpoint;
 use super::pool::{Lease, lease};
 use super::{Client, http1, http2};
 use crate::body::{Incoming, RequestBody};
 use crate::request::answer::{Failure, Word};
+use crate::request::interim::Interims;
 use crate::worker::Worker;
 
 /// What became of a request.
@@ -74,6 +75,7 @@ pub async fn exchange(
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
     mut request: Request<RequestBody>,
+    interims: &Interims,
 ) -> Exchange {
     let want = client.want(request.version());
     let mut stale = 0;
@@ -82,10 +84,14 @@ pub async fn exchange(
             Ok(lease) => lease,
             Err(failure) => return Exchange::NeverSent { failure, request: Some(request) },
         };
+        if let Some(expectation) = interims.expectation.as_ref().filter(|_| endpoint.is_http10.get()) {
+            // It would never say 100 (RFC 9110 section 10.1.1).
+            expectation.meet();
+        }
         let started = Instant::now();
         let sent = match &mut lease {
-            Lease::Http1(connection) => http1::send(client, endpoint, connection, request).await,
-            Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, request).await,
+            Lease::Http1(connection) => http1::send(client, endpoint, connection, request, interims).await,
+            Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, request, interims).await,
         };
         match sent {
             Sent::Answered(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -106,6 +112,7 @@ pub async fn exchange(
             }
             Sent::Answered(response) => {
                 let now = Instant::now();
+                endpoint.is_http10.set(response.version() == Version::HTTP_10);
                 endpoint.answered(now.duration_since(started), now);
                 return Exchange::Answered { response, lease };
             }

@@ -14,6 +14,7 @@ use super::pool::Held;
 use crate::body::{BodyError, Incoming, RequestBody};
 use crate::cause::{causes, chain};
 use crate::request::answer::{Failure, Word};
+use crate::request::interim::Interims;
 use crate::telemetry::Wire;
 use crate::tls::Refusal;
 use crate::worker::Worker;
@@ -64,9 +65,11 @@ pub async fn send(
     endpoint: &Endpoint,
     connection: &mut Connection,
     mut request: Request<RequestBody>,
+    interims: &Interims,
 ) -> Sent {
     *request.version_mut() = Version::HTTP_11;
     let received_before = connection.received.bytes();
+    let _watched = connection.received.watch(interims);
     let mut error = match connection.sender.try_send_request(request).await {
         Ok(response) => return Sent::Answered(response.map(Incoming::Http1)),
         Err(error) => error,

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use http_body::Body;
 use waypost_routing::ClientTls;
 
 use super::Client;
-use super::connect::{Connected, Received, refused_late};
+use super::connect::{Connected, MAX_INTERIM, Received, TOO_MANY_INTERIM, refused_late};
 use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
@@ -23,6 +24,7 @@ use crate::body::http2::{self as body_http2, SendError};
 use crate::body::{Http2Body, Incoming, RequestBody};
 use crate::gather::gathered;
 use crate::request::answer::{Failure, Word};
+use crate::request::interim::Interims;
 use crate::telemetry::Wire;
 use crate::tls::Refusal;
 use crate::worker::Worker;
@@ -165,6 +167,7 @@ pub async fn send(
     endpoint: &Endpoint,
     slot: &StreamSlot,
     mut request: Request<RequestBody>,
+    interims: &Interims,
 ) -> Sent {
     let mut sender = slot.0.sender.clone();
     if let Err(error) = std::future::poll_fn(|cx| sender.poll_ready(cx)).await {
@@ -180,7 +183,7 @@ pub async fn send(
     }
     let (parts, body) = request.into_parts();
     let ends = body.is_end_stream();
-    let (response, mut stream) = match sender.send_request(Request::from_parts(parts, ()), ends) {
+    let (mut response, mut stream) = match sender.send_request(Request::from_parts(parts, ()), ends) {
         Ok(sent) => sent,
         Err(error) => return failed(client, endpoint, slot, &error),
     };
@@ -195,9 +198,25 @@ pub async fn send(
             }
         }))
     });
+    let mut interim = 0;
+    let response = std::future::poll_fn(|cx| {
+        while let Poll::Ready(Some(Ok(response))) = response.poll_informational(cx) {
+            interim += 1;
+            if interim > MAX_INTERIM {
+                return Poll::Ready(Err(None));
+            }
+            let (parts, ()) = response.into_parts();
+            interims.pass_on(parts.status, Version::HTTP_2, parts.headers);
+        }
+        Pin::new(&mut response).poll(cx).map_err(Some)
+    });
     match response.await {
         Ok(response) => Sent::Answered(received(response, pump)),
-        Err(error) => match broken.take() {
+        Err(None) => {
+            let message = format!("{} for {}: {TOO_MANY_INTERIM}", endpoint.addr, client.bound);
+            Sent::Lost { failure: Failure::new(Word::BadResponse, message), before_response: false }
+        }
+        Err(Some(error)) => match broken.take() {
             // The stream was reset by ourselves: the request's own body broke off.
             Some(failure) => Sent::Lost { failure, before_response: false },
             None => failed(client, endpoint, slot, &error),

@@ -220,7 +220,7 @@ impl From<&BodyError> for Failure {
     fn from(body: &BodyError) -> Self {
         let word = match body {
             BodyError::TooLong { .. } => Word::BodyTooLong,
-            BodyError::Http1(_) | BodyError::Http2(_) => Word::BadRequest,
+            BodyError::Http1(_) | BodyError::Http2(_) | BodyError::Unwanted => Word::BadRequest,
         };
         Self::new(word, body.to_string()).closing()
     }

@@ -26,12 +26,6 @@ pub fn check(parts: &mut Parts) -> Result<(), Failure> {
         return Err(bad("the method is longer than 32 bytes"));
     }
     target(&parts.uri, &parts.method)?;
-    if let Some(expect) = parts.headers.get(EXPECT)
-        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
-    {
-        // RFC 9110 section 10.1.1: there is no other expectation.
-        return Err(Failure::new(Word::ExpectationFailed, "Expect can only be 100-continue").retryable());
-    }
     if parts.version == Version::HTTP_2 {
         http2_authority(parts)?;
         join_cookies(&mut parts.headers);
@@ -41,6 +35,25 @@ pub fn check(parts: &mut Parts) -> Result<(), Failure> {
     }
     to_origin_form(&mut parts.uri);
     Ok(())
+}
+
+/// Whether the client waits for a 100 before it sends its body (RFC 9110 section 10.1.1).
+///
+/// # Errors
+/// [`Word::ExpectationFailed`] for any other expectation: there is none.
+pub fn expectation(parts: &mut Parts, has_body: bool) -> Result<bool, Failure> {
+    let mut expectations = parts.headers.get_all(EXPECT).iter();
+    let Some(only) = expectations.next() else { return Ok(false) };
+    if expectations.next().is_some() || !only.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+        let failure = Failure::new(Word::ExpectationFailed, "Expect can only be 100-continue").retryable();
+        return Err(if has_body { failure.closing() } else { failure });
+    }
+    // In HTTP/1.0 it means nothing, and without a body there is nothing to wait for.
+    let expects = has_body && parts.version != Version::HTTP_10;
+    if !expects {
+        parts.headers.remove(EXPECT);
+    }
+    Ok(expects)
 }
 
 /// Not more fields than the server takes. HTTP/1.1 is counted while it is read; this is for HTTP/2.

@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::answer::Failure;
+use super::interim::Waiting;
 use super::route::Route;
 use crate::body::BodyError;
 use crate::client::endpoint::InFlight;
@@ -48,6 +49,8 @@ pub struct Observation {
     pub lease: Option<Lease>,
     /// The place under `max_concurrent_requests`.
     pub permit: Option<RequestPermit>,
+    /// The client waits for a 100 before it sends its body.
+    pub waiting: Option<Waiting>,
     status: u16,
     class: Class,
     word: Option<&'static str>,
@@ -71,6 +74,7 @@ impl Observation {
             endpoint: None,
             lease: None,
             permit: None,
+            waiting: None,
             // What nginx logs for a client that went away: until something else is known.
             status: 499,
             class: Class::Failure,
@@ -91,6 +95,11 @@ impl Observation {
         HeaderValue::from_static(if self.class == Class::Success { "1.0" } else { "0.0" })
     }
 
+    /// The request's body has not been asked for, and perhaps never comes.
+    pub fn is_held(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.0.is_waiting())
+    }
+
     /// waypost answers itself.
     pub fn failed(&mut self, failure: &Failure) {
         self.status = failure.word.status().as_u16();
@@ -104,7 +113,9 @@ impl Observation {
     /// The response has gone whole: its connection is free again.
     pub fn complete(mut self) {
         let now = Instant::now();
-        if let (Some(Lease::Http1(connection)), Some(in_flight)) = (self.lease.take(), &self.in_flight) {
+        if let (Some(Lease::Http1(connection)), Some(in_flight)) = (self.lease.take(), &self.in_flight)
+            && !self.is_held()
+        {
             in_flight.endpoint().pool.give_back(connection, now);
         }
         self.attempt_ended(self.class, now);

@@ -12,6 +12,7 @@ use rand::RngExt;
 use super::answer::{Failure, Word};
 use super::deadline::Deadline;
 use super::headers::{self, Context};
+use super::interim::Interims;
 use super::observe::Observation;
 use super::route::Route;
 use crate::body::{Incoming, RequestBody};
@@ -29,6 +30,8 @@ pub struct Outbound<'a> {
     pub route: Rc<Route>,
     /// What it said about itself.
     pub context: &'a Context,
+    /// Where interim responses go.
+    pub interims: &'a Interims,
     /// When it must have been answered.
     pub deadline: Option<Deadline>,
     /// The caller's verified certificate, for those endpoints that are told of it.
@@ -172,7 +175,7 @@ async fn attempt(
             &mut *worker.rng.borrow_mut(),
         );
     }
-    Ok(match within_attempt_timeout(worker, client, &endpoint, request).await {
+    Ok(match within_attempt_timeout(worker, client, &endpoint, request, outbound.interims).await {
         Exchange::Answered { response, lease } => {
             observation.lease = Some(lease);
             Attempt::Answered(response)
@@ -193,8 +196,9 @@ async fn within_attempt_timeout(
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
     request: Request<RequestBody>,
+    interims: &Interims,
 ) -> Exchange {
-    let exchange = exchange(worker, client, endpoint, request);
+    let exchange = exchange(worker, client, endpoint, request, interims);
     let Some(limit) = client.policy.attempt_timeout.value else { return exchange.await };
     tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
         let message = format!("{} for {}: no response within attempt_timeout ({limit:?})", endpoint.addr, client.bound);

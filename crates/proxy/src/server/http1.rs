@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::Request;
 use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Version};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,7 @@ use super::transport::{Progress, Stage, Transport};
 use crate::body::{Incoming, ResponseBody};
 use crate::request::answer::{Failure, Word, raw_answer};
 use crate::request::handle;
+use crate::request::interim::Caller;
 use crate::telemetry::Wire;
 
 /// Why a connection ended.
@@ -50,7 +51,12 @@ where
         let connection = Rc::clone(connection);
         let progress = Rc::clone(&progress);
         async move {
-            let mut response = handle(Rc::clone(&connection), request.map(from_hyper)).await;
+            let caller = match request.version() {
+                Version::HTTP_10 => Caller::Http10,
+                _ => Caller::Http1(Rc::clone(&progress)),
+            };
+            let mut response = handle(Rc::clone(&connection), caller, request.map(from_hyper)).await;
+            progress.answering();
             if connection.draining().is_some() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -83,16 +89,24 @@ where
     })
     .await;
     let hyper::server::conn::http1::Parts { io, read_buf, .. } = serving.into_parts();
-    let mut stream = io.into_inner().into_inner();
+    end(connection, io.into_inner().into_inner(), ended, &progress, &read_buf).await;
+}
+
+/// What is still said and heard after hyper has done its part.
+async fn end<S>(connection: &Connection, mut stream: S, ended: Ended, progress: &Progress, unread: &[u8])
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     match ended {
         Ended::Idle => {}
         Ended::SlowHead => {
-            let message = format!("the request's head did not come within head_timeout ({:?})", config.head_timeout);
+            let limit = connection.settings.config.head_timeout;
+            let message = format!("the request's head did not come within head_timeout ({limit:?})");
             last_words(connection, &mut stream, &Failure::new(Word::RequestTimeout, message)).await;
         }
         Ended::Done(result) => {
             if let Some(failure) = progress.own_answer() {
-                last_words(connection, &mut stream, &in_full(failure, &read_buf)).await;
+                last_words(connection, &mut stream, &in_full(failure, unread)).await;
                 linger(connection, &mut stream).await;
             } else if let Err(error) = result {
                 // Cut off, so that nobody takes what was sent for whole.

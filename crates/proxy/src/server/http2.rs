@@ -22,6 +22,7 @@ use crate::body::{Http2Body, Incoming, ResponseBody, http2 as body_http2};
 use crate::client::http2::content_length;
 use crate::gather::{Drain, gathered};
 use crate::request::handle;
+use crate::request::interim::{Caller, Outbox};
 use crate::telemetry::Wire;
 
 /// Serves streams until the client closes, nothing was asked for `idle_timeout`, or the connection drained.
@@ -150,10 +151,18 @@ async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut re
         if stream.is_end_stream() { Incoming::Empty } else { Incoming::Http2(Http2Body::new(stream, length)) }
     });
     let response = {
-        let mut handling = std::pin::pin!(handle(connection, request));
+        let outbox = Rc::<Outbox>::default();
+        let mut handling = std::pin::pin!(handle(connection, Caller::Http2(Rc::clone(&outbox)), request));
         poll_fn(|cx| match respond.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => handling.as_mut().poll(cx).map(Some),
+            Poll::Pending => {
+                let handled = handling.as_mut().poll(cx).map(Some);
+                for interim in outbox.take(cx.waker()) {
+                    // Of a stream that ended meanwhile the next poll tells.
+                    drop(respond.send_informational(interim));
+                }
+                handled
+            }
         })
         .await
     };

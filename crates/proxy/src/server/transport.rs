@@ -5,6 +5,7 @@
 //! - a [`Stage`] tells what an HTTP/1.1 connection is waiting for, so that slow heads and idle connections can have
 //!   different time outs (hyper has one for both);
 //! - heads are looked at on their way in, for what hyper would mend without a word ([`Heads`]);
+//! - interim responses (1xx) are written while hyper waits for the answer, since it writes none;
 //! - an answer that hyper makes by itself, before any request became one (400, 414, 431), is kept back: one of ours,
 //!   with the words that all our errors carry, takes its place.
 //!
@@ -21,14 +22,16 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::heads::{Fault, Heads};
 use crate::request::answer::{Failure, Word};
+use crate::request::interim::{wake, wakes};
 
 /// What an HTTP/1.1 connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +57,11 @@ pub struct Progress {
     ended: Cell<bool>,
     /// What it sent must not be read on.
     broken: Cell<bool>,
+    /// Interim responses, still to be written.
+    interim: RefCell<Vec<u8>>,
+    /// hyper has nothing left to write: an interim response may go out.
+    clean: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Progress {
@@ -67,6 +75,9 @@ impl Progress {
             heads: RefCell::new(heads),
             ended: Cell::new(false),
             broken: Cell::new(false),
+            interim: RefCell::default(),
+            clean: Cell::new(true),
+            waker: RefCell::default(),
         })
     }
 
@@ -97,6 +108,30 @@ impl Progress {
     pub fn end(&self, now: Instant) {
         self.stage.set(Stage::Waiting);
         self.since.set(now);
+    }
+
+    /// An interim response to the request that is with us.
+    pub fn interim(&self, status: StatusCode, fields: &HeaderMap) {
+        let mut head = self.interim.borrow_mut();
+        head.extend_from_slice(b"HTTP/1.1 ");
+        head.extend_from_slice(status.as_str().as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(status.canonical_reason().unwrap_or("Interim").as_bytes());
+        for (name, value) in fields {
+            head.extend_from_slice(b"\r\n");
+            head.extend_from_slice(name.as_str().as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+        }
+        head.extend_from_slice(b"\r\n\r\n");
+        wake(&self.waker);
+    }
+
+    /// The answer follows: what could not be said before it is not said at all.
+    pub fn answering(&self) {
+        if !self.clean.get() {
+            self.interim.borrow_mut().clear();
+        }
     }
 
     /// What hyper answered by itself.
@@ -134,12 +169,14 @@ pub struct Transport<S> {
     /// Read already, not yet given to the protocol.
     prefix: Bytes,
     progress: Rc<Progress>,
+    /// Interim responses on their way out.
+    interim: Bytes,
 }
 
 impl<S> Transport<S> {
     /// `prefix` was read from `stream` before.
     pub fn new(stream: S, prefix: Bytes, progress: Rc<Progress>) -> Self {
-        Self { stream, prefix, progress }
+        Self { stream, prefix, progress, interim: Bytes::new() }
     }
 
     /// The connection itself.
@@ -157,6 +194,23 @@ impl<S> Transport<S> {
             *self.progress.own_answer.borrow_mut() = Some(failure);
         }
         true
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Transport<S> {
+    /// Between what hyper writes, interim responses go out.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.interim.is_empty() && self.progress.clean.get() && !self.progress.interim.borrow().is_empty() {
+            self.interim = self.progress.interim.take().into();
+        }
+        while !self.interim.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.interim))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.interim.advance(written);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -210,6 +264,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         if self.is_own_answer(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
+        ready!(self.poll_interim(cx))?;
+        self.progress.clean.set(false);
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -222,6 +278,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         if self.is_own_answer(first) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
+        ready!(self.poll_interim(cx))?;
+        self.progress.clean.set(false);
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -230,6 +288,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It is called when all that was to be written has been.
+        self.progress.clean.set(true);
+        wakes(&self.progress.waker, cx.waker());
+        ready!(self.poll_interim(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
