@@ -5,6 +5,7 @@ pub mod check;
 pub mod deadline;
 pub mod headers;
 pub mod interim;
+pub mod max_forwards;
 pub mod observe;
 pub mod route;
 pub mod route_cache;
@@ -16,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use self::answer::{Asked, Failure, Word, answer};
@@ -27,6 +28,7 @@ use self::route::Route;
 use self::send::{Outbound, send};
 use crate::body::{Incoming, RequestBody, ResponseBody};
 use crate::server::connection::Connection;
+use crate::telemetry::Class;
 
 /// A request's only exit: whatever happened is seen once and answered once.
 pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request<Incoming>) -> Response<ResponseBody> {
@@ -35,7 +37,11 @@ pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request
     let asked = Asked::of(&parts.method, parts.version, &parts.headers);
     let mut observation = Observation::begin(router, &parts);
     match forward(&connection, caller, parts, body, &mut observation).await {
-        Ok(response) => pass_on(&connection, asked, response, observation),
+        Ok(Reply::Endpoints(response)) => pass_on(&connection, asked, response, observation),
+        Ok(Reply::Own(response)) => {
+            observation.answered(response.status(), Class::Success);
+            *response
+        }
         Err(failure) => {
             observation.failed(&failure);
             // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
@@ -45,18 +51,27 @@ pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request
     }
 }
 
+enum Reply {
+    Endpoints(Response<Incoming>),
+    /// The request was to go no further than here.
+    Own(Box<Response<ResponseBody>>),
+}
+
 async fn forward(
     connection: &Connection,
     caller: Caller,
     mut parts: Parts,
     body: Incoming,
     observation: &mut Observation,
-) -> Result<Response<Incoming>, Failure> {
+) -> Result<Reply, Failure> {
     connection.is_authorized()?;
     let settings = connection.port.settings();
     check::number_of_fields(&parts.headers, settings.config.max_headers)?;
     check::check(&mut parts)?;
     let expects = check::expectation(&mut parts, !body.is_end_stream())?;
+    if let Some(response) = max_forwards::last_hop(&mut parts, !body.is_end_stream())? {
+        return Ok(Reply::Own(Box::new(response)));
+    }
     let mut body = within_limit(&parts, body, settings.config.max_body_bytes)?;
     let expectation = expects.then(|| Expectation::new(&caller));
     if let Some(expectation) = &expectation {
@@ -78,13 +93,14 @@ async fn forward(
     let certificate = connection.certificate();
     let outbound = Outbound { route: Rc::clone(&route), context: &context, interims: &interims, deadline, certificate };
     let sent = send(&outbound, parts, body, observation);
-    match deadline {
+    let response = match deadline {
         None => sent.await,
         Some(deadline) => match deadline.remaining(SystemTime::now()) {
             Duration::ZERO => Err(late(&route).retryable()),
             left => tokio::time::timeout(left, sent).await.unwrap_or_else(|_| Err(late(&route))),
         },
-    }
+    };
+    response.map(Reply::Endpoints)
 }
 
 /// The endpoint's response, made fit for the next hop.
@@ -104,6 +120,10 @@ fn pass_on(
         parts.headers.insert(headers::L5D_SUCCESS_CLASS.clone(), observation.success_class());
     }
     headers::append_via(&mut parts.headers, received);
+    if parts.status == StatusCode::NO_CONTENT {
+        // RFC 9110 section 8.6.
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     if observation.is_held() && asked.version != Version::HTTP_2 {
         // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));

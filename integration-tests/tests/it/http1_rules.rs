@@ -240,3 +240,145 @@ async fn rfc9112_9_6_an_early_answer_of_an_endpoint_survives_the_rest_of_the_upl
         }
     }
 }
+
+#[tokio::test]
+async fn rfc9110_7_6_2_the_last_proxy_answers_and_the_others_count_down() {
+    let (users, proxy) = users().await;
+    let ask = |method: &str, hops: &str| Ask::new(method, "users", "/x?y").header("Max-Forwards", hops);
+    for (method, hops, left) in [("OPTIONS", "2", "1"), ("TRACE", "1", "0"), ("GET", "0", "0"), ("GET", "5", "5")] {
+        for answer in [proxy.ask(&ask(method, hops)).await, proxy.ask_http2(&ask(method, hops)).await] {
+            answer.is(200);
+            assert_eq!(users.last().header("max-forwards"), Some(left), "{method} {hops}");
+        }
+    }
+    let seen = users.requests();
+    for answer in [proxy.ask(&ask("OPTIONS", "0")).await, proxy.ask_http2(&ask("OPTIONS", "0")).await] {
+        let answer = answer.is(200);
+        assert!(answer.header("allow").is_some_and(|allow| allow.contains("OPTIONS")), "{answer:?}");
+        assert_eq!(answer.text(), "");
+    }
+    let secrets = ask("TRACE", "0").header("X-Kept", "a").header("Cookie", "secret").header("Authorization", "secret");
+    for answer in [proxy.ask(&secrets).await, proxy.ask_http2(&secrets).await] {
+        let answer = answer.is(200);
+        assert_eq!(answer.header("content-type"), Some("message/http"));
+        let text = answer.text();
+        assert!(text.starts_with("TRACE /x?y HTTP/") && text.contains("x-kept: a\r\n"), "{text}");
+        assert!(!text.contains("secret"), "RFC 9110 9.3.8: {text}");
+    }
+    proxy.ask(&ask("TRACE", "x")).await.is_error(400, "bad_request");
+    let mut with_content = ask("TRACE", "3");
+    with_content.body = Some(b"content".to_vec());
+    proxy.ask(&with_content).await.is_error(400, "bad_request");
+    assert_eq!(users.requests(), seen, "nothing of that reached the endpoint");
+}
+
+#[tokio::test]
+async fn rfc9112_3_2_forms_of_the_target() {
+    let (users, proxy) = users().await;
+    for (line, target, host) in [
+        ("GET /a/../b//c?d=%2e HTTP/1.1\r\nHost: users", "/a/../b//c?d=%2e", "users"),
+        ("GET http://users/a?b HTTP/1.1\r\nHost: elsewhere", "/a?b", "users"),
+        ("GET http://users HTTP/1.1\r\nHost: users", "/", "users"),
+        ("OPTIONS * HTTP/1.1\r\nHost: users", "*", "users"),
+        ("oPtIoNs /x HTTP/1.1\r\nHost: users", "/x", "users"),
+    ] {
+        let (answer, _) = exchange(&proxy, format!("{line}\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        answer.is(200);
+        let seen = users.last();
+        assert_eq!((seen.target.as_str(), seen.header("host")), (target, Some(host)), "{line}");
+        assert_eq!(seen.method, line.split(' ').next().expect("a word"), "the method's case is kept");
+    }
+    let seen = users.requests();
+    for line in ["CONNECT users:80 HTTP/1.1\r\nHost: users:80", "CONNECT users:80 HTTP/1.0"] {
+        let (answer, rest) = exchange(&proxy, format!("{line}\r\n\r\n{NEXT}").as_bytes()).await;
+        let answer = answer.is_error(405, "method_not_allowed");
+        assert!(answer.header("allow").is_some(), "RFC 9110 15.5.6: {answer:?}");
+        assert!(rest.is_empty(), "what follows is nobody's: {}", rest.escape_ascii());
+    }
+    assert_eq!(users.requests(), seen);
+}
+
+#[tokio::test]
+async fn rfc9112_9_3_http_1_0_connections_end_unless_they_are_kept() {
+    let (users, proxy) = users().await;
+    let mut client = proxy.http1().await;
+    client.send("GET / HTTP/1.0\r\nHost: users\r\nConnection: keep-alive\r\n\r\n").await;
+    let answer = client.answer_to("GET").await.expect("an answer").is(200);
+    assert_eq!(answer.header("connection"), Some("keep-alive"), "{answer:?}");
+    client.send("GET / HTTP/1.0\r\nHost: users\r\n\r\n").await;
+    let answer = client.answer_to("GET").await.expect("an answer").is(200);
+    assert_ne!(answer.header("connection"), Some("keep-alive"), "{answer:?}");
+    assert!(client.until_closed().await.is_empty());
+    assert!(users.seen().iter().all(|seen| seen.version == "HTTP/1.1" && seen.header("via") == Some("1.0 waypost")));
+
+    // RFC 9112 6.1: no chunks, whatever the endpoint sends.
+    users.now(Behaviour::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"));
+    for kept in ["", "Connection: keep-alive\r\n"] {
+        let (answer, rest) = exchange(&proxy, format!("GET / HTTP/1.0\r\nHost: users\r\n{kept}\r\n").as_bytes()).await;
+        let answer = answer.is(200);
+        assert_eq!((answer.text().as_str(), answer.header("transfer-encoding")), ("ok", None), "{answer:?}");
+        assert_ne!(answer.header("connection"), Some("keep-alive"), "{answer:?}");
+        assert!(rest.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn rfc9112_9_3_2_pipelined_requests_are_answered_in_order() {
+    let (users, proxy) = users().await;
+    let mut all = Vec::new();
+    for n in 0..20 {
+        match n % 3 {
+            0 => all.extend(Ask::get("users", &format!("/{n}")).to_http1()),
+            1 => all.extend(Ask::post("users", &format!("/{n}"), "x".repeat(n)).to_http1()),
+            _ => {
+                let chunked =
+                    Ask::post("users", &format!("/{n}"), "y".repeat(n)).header("Transfer-Encoding", "chunked");
+                all.extend(chunked.to_http1());
+            }
+        }
+    }
+    let mut client = proxy.http1().await;
+    client.send(all).await;
+    for n in 0..20 {
+        let json = client.answer_to("POST").await.expect("an answer").is(200).json();
+        assert_eq!(json["target"], format!("/{n}"));
+        assert_eq!(json["body"]["length"], if n % 3 == 0 { 0 } else { n });
+    }
+    assert_eq!(users.requests(), 20);
+    client.send(format!("GET /last HTTP/1.1\r\nHost: users\r\nConnection: close\r\n\r\n{NEXT}")).await;
+    let answer = client.answer_to("GET").await.expect("an answer").is(200);
+    assert_eq!(answer.header("connection"), Some("close"), "RFC 9112 9.6: {answer:?}");
+    assert!(client.until_closed().await.is_empty(), "RFC 9112 9.6: nothing after a close");
+    assert_eq!(users.requests(), 21);
+}
+
+#[tokio::test]
+async fn rfc9112_8_a_request_that_is_cut_short_never_arrives_whole() {
+    let (users, proxy) = users().await;
+    for bytes in [
+        "POST / HTTP/1.1\r\nHost: users\r\nContent-Length: 10\r\n\r\nhalf",
+        "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
+        "GET / HTTP/1.1\r\nHost: users\r\n",
+    ] {
+        let mut client = proxy.http1().await;
+        client.send(bytes).await;
+        client.shutdown().await;
+        let rest = client.until_closed().await;
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{bytes:?}: {}", rest.escape_ascii());
+    }
+    assert!(users.seen().iter().all(|seen| seen.body.is_none()), "{:?}", users.seen());
+}
+
+#[tokio::test]
+async fn whole_requests_of_a_client_that_ends_its_sending() {
+    let (users, proxy) = users().await;
+    // Nothing is promised to it (it may have gone away); what it gets is whole or nothing.
+    let mut client = proxy.http1().await;
+    client.send(NEXT).await;
+    client.shutdown().await;
+    let rest = client.until_closed().await;
+    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", rest.escape_ascii());
+    proxy.get("users", "/").await.is(200);
+    assert!(users.requests() >= 1);
+}

@@ -21,6 +21,7 @@ mod files;
 mod harness;
 mod headers;
 mod http1_interim;
+mod http1_origins;
 mod http1_rules;
 mod http2;
 mod limits;

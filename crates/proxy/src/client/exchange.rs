@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode, Version};
 
 use super::endpoint::Endpoint;
@@ -94,23 +94,15 @@ pub async fn exchange(
             Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, request, interims).await,
         };
         match sent {
-            Sent::Answered(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                // Nobody asked for it (RFC 9110 section 15.2.2); the connection is dropped with the response.
-                let message = format!("{} for {}: it switched protocols unasked", endpoint.addr, client.bound);
-                return Exchange::PerhapsSent {
-                    failure: Failure::new(Word::BadResponse, message),
-                    before_response: false,
-                };
-            }
-            Sent::Answered(response) if !is_framed_once(&response) => {
-                let message =
-                    format!("{} for {}: its response is framed in more than one way", endpoint.addr, client.bound);
-                return Exchange::PerhapsSent {
-                    failure: Failure::new(Word::BadResponse, message),
-                    before_response: false,
-                };
-            }
             Sent::Answered(response) => {
+                if let Some(fault) = fault(&response) {
+                    // The connection is dropped with the response.
+                    let message = format!("{} for {}: {fault}", endpoint.addr, client.bound);
+                    return Exchange::PerhapsSent {
+                        failure: Failure::new(Word::BadResponse, message),
+                        before_response: false,
+                    };
+                }
                 let now = Instant::now();
                 endpoint.is_http10.set(response.version() == Version::HTTP_10);
                 endpoint.answered(now.duration_since(started), now);
@@ -134,13 +126,31 @@ fn may_be_stale(lease: &Lease) -> bool {
     }
 }
 
-/// `chunked`, once, or no Transfer-Encoding at all: anything else the next reader might read differently (RFC 9112
-/// section 6.1).
-fn is_framed_once(response: &Response<Incoming>) -> bool {
+/// Why a response is not passed on: two readers could take it differently, or nobody asked for it.
+fn fault(response: &Response<Incoming>) -> Option<&'static str> {
+    let status = response.status();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        // RFC 9110 section 15.2.2.
+        return Some("it switched protocols unasked");
+    }
+    if status.as_u16() > 599 {
+        // RFC 9110 section 15.
+        return Some("its status is none (100 to 599)");
+    }
     let mut encodings = response.headers().get_all(TRANSFER_ENCODING).iter();
-    match (encodings.next(), encodings.next()) {
-        (None, _) => true,
-        (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
+    let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
+    match (encodings.next(), lengths.next()) {
+        (None, None) => None,
+        // RFC 9112 section 6.3: it ought to be handled as an error.
+        (Some(_), Some(_)) => Some("its response has both a Content-Length and a Transfer-Encoding"),
+        (Some(only), None) => {
+            let once = encodings.next().is_none() && only.as_bytes().eq_ignore_ascii_case(b"chunked");
+            (!once).then_some("its response has a Transfer-Encoding other than one `chunked`")
+        }
+        (None, Some(only)) => {
+            let digits = only.as_bytes();
+            let once = lengths.next().is_none() && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+            (!once).then_some("its response has a Content-Length other than one number")
+        }
     }
 }

@@ -277,10 +277,7 @@ fn plain(failure: &Failure, asked: Asked) -> Response<ResponseBody> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response.headers_mut().insert(CONTENT_LENGTH, length);
     if failure.word == Word::MethodNotAllowed {
-        response.headers_mut().insert(
-            http::header::ALLOW,
-            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"),
-        );
+        response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static(ALLOWED));
     }
     response
 }
@@ -331,6 +328,9 @@ pub fn header_line(message: &str) -> HeaderValue {
     }
     HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("error"))
 }
+
+/// What may be asked for; the endpoint has the last word.
+pub const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
 /// Longest `l5d-err`.
 const MAX_ERROR_BYTES: usize = 2048;

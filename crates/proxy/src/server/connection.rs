@@ -8,14 +8,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::detect::{Detected, detect};
 use super::handshakes::Handshake;
 use super::heads::Heads;
 use super::port::{ConnectionPermit, Port, Settings};
-use super::transport::{Progress, Transport};
+use super::transport::{Progress, Socket, Transport};
 use super::{http1, http2};
 use crate::config::{ContextFrom, ServerConfig};
 use crate::request::answer::{Failure, Word};
@@ -200,7 +199,7 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, accepted: Accepted) {
 
 async fn speak<S>(connection: Rc<Connection>, stream: S, prefix: Bytes, http2: bool)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Socket,
 {
     let id = connection.port.remember(&connection);
     let heads = if http2 { Heads::off() } else { Heads::default() };

@@ -8,14 +8,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Version};
+use http::{Request, StatusCode, Version};
+use http_body::Body;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::connection::Connection;
-use super::transport::{Progress, Stage, Transport};
+use super::transport::{Progress, Socket, Stage, Transport};
 use crate::body::{Incoming, ResponseBody};
 use crate::request::answer::{Failure, Word, raw_answer};
 use crate::request::handle;
@@ -35,7 +36,7 @@ enum Ended {
 /// Serves requests until the client closes, a time out passes, or the connection drains.
 pub async fn serve<S>(connection: &Rc<Connection>, transport: Transport<S>, progress: Rc<Progress>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Socket,
 {
     let _counted = connection.port.metrics.connected(Wire::Http1);
     let config = &connection.settings.config;
@@ -51,16 +52,21 @@ where
         let connection = Rc::clone(connection);
         let progress = Rc::clone(&progress);
         async move {
-            let caller = match request.version() {
-                Version::HTTP_10 => Caller::Http10,
-                _ => Caller::Http1(Rc::clone(&progress)),
-            };
+            let old = request.version() == Version::HTTP_10;
+            let caller = if old { Caller::Http10 } else { Caller::Http1(Rc::clone(&progress)) };
             let mut response = handle(Rc::clone(&connection), caller, request.map(from_hyper)).await;
-            progress.answering();
+            // HTTP/1.0 has no chunks (RFC 9112 section 6.1).
+            let until_close = old && !response.body().is_end_stream() && response.body().size_hint().exact().is_none();
+            if until_close {
+                // hyper keeps the connection, or says so, unless the answer is of HTTP/1.0 too.
+                *response.version_mut() = Version::HTTP_10;
+            }
+            progress.answering(until_close);
             if connection.draining().is_some() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response.map(|body| Tracked { body, progress }))
+            let keeps_length = response.status() == StatusCode::NOT_MODIFIED;
+            Ok::<_, Infallible>(response.map(|body| Tracked { body, progress, keeps_length }))
         }
     });
     let mut serving = builder.serve_connection(TokioIo::new(transport), service);
@@ -95,7 +101,7 @@ where
 /// What is still said and heard after hyper has done its part.
 async fn end<S>(connection: &Connection, mut stream: S, ended: Ended, progress: &Progress, unread: &[u8])
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: Socket,
 {
     match ended {
         Ended::Idle => {}
@@ -111,6 +117,9 @@ where
             } else if let Err(error) = result {
                 // Cut off, so that nobody takes what was sent for whole.
                 tracing::debug!(%error, "connection of a client ended");
+                if progress.ends_with_connection() {
+                    stream.reset_on_close();
+                }
             } else if progress.has_unread() {
                 linger(connection, &mut stream).await;
             }
@@ -176,7 +185,7 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(connection: &Connection, stre
 }
 
 fn from_hyper(body: hyper::body::Incoming) -> Incoming {
-    if http_body::Body::is_end_stream(&body) { Incoming::Empty } else { Incoming::Http1(body) }
+    if body.is_end_stream() { Incoming::Empty } else { Incoming::Http1(body) }
 }
 
 /// When the stage that the connection is in has lasted too long.
@@ -206,6 +215,9 @@ fn expired(connection: &Connection, progress: &Progress, now: Instant) -> Option
 struct Tracked {
     body: ResponseBody,
     progress: Rc<Progress>,
+    /// Without a body, but with the `content-length` of one (RFC 9110 section 8.6). hyper writes that length only if
+    /// there may be a body, and then sends none.
+    keeps_length: bool,
 }
 
 impl Drop for Tracked {
@@ -214,7 +226,7 @@ impl Drop for Tracked {
     }
 }
 
-impl http_body::Body for Tracked {
+impl Body for Tracked {
     type Data = bytes::Bytes;
     type Error = crate::body::BodyError;
 
@@ -226,11 +238,11 @@ impl http_body::Body for Tracked {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        !self.keeps_length && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
+        if self.keeps_length { http_body::SizeHint::default() } else { self.body.size_hint() }
     }
 }
 

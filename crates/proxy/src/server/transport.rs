@@ -28,10 +28,31 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::heads::{Fault, Heads};
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::{wake, wakes};
+use crate::tls::ServerStream;
+
+/// What is below a [`Transport`].
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Whatever closes it, the peer shall not take it for an orderly end.
+    fn reset_on_close(&self);
+}
+
+impl Socket for TcpStream {
+    fn reset_on_close(&self) {
+        // On a socket that is gone there is nothing to reset.
+        drop(self.set_zero_linger());
+    }
+}
+
+impl Socket for ServerStream<TcpStream> {
+    fn reset_on_close(&self) {
+        self.get_ref().0.reset_on_close();
+    }
+}
 
 /// What an HTTP/1.1 connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +82,8 @@ pub struct Progress {
     interim: RefCell<Vec<u8>>,
     /// hyper has nothing left to write: an interim response may go out.
     clean: Cell<bool>,
+    /// The answer ends with the connection.
+    until_close: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -77,6 +100,7 @@ impl Progress {
             broken: Cell::new(false),
             interim: RefCell::default(),
             clean: Cell::new(true),
+            until_close: Cell::new(false),
             waker: RefCell::default(),
         })
     }
@@ -127,8 +151,14 @@ impl Progress {
         wake(&self.waker);
     }
 
+    /// The answer's end can only be told by the connection's.
+    pub fn ends_with_connection(&self) -> bool {
+        self.until_close.get()
+    }
+
     /// The answer follows: what could not be said before it is not said at all.
-    pub fn answering(&self) {
+    pub fn answering(&self, until_close: bool) {
+        self.until_close.set(until_close);
         if !self.clean.get() {
             self.interim.borrow_mut().clear();
         }
