@@ -12,6 +12,7 @@ use h2::{Reason, RecvStream};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::client::http2::PumpGuard;
+use crate::request::headers::clean_trailers;
 use crate::request::interim::{Expectation, Hold};
 use crate::request::observe::Observation;
 
@@ -78,6 +79,17 @@ impl Body for Incoming {
             },
         }
     }
+}
+
+/// What [`Body::poll_frame`] gives.
+type Polled = Option<Result<Frame<Bytes>, BodyError>>;
+
+/// Trailers lose what is none of theirs to say.
+fn cleaned(mut frame: Polled) -> Polled {
+    if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut()) {
+        clean_trailers(trailers);
+    }
+    frame
 }
 
 /// The receiving side of an HTTP/2 stream.
@@ -173,7 +185,7 @@ impl Body for RequestBody {
             }
             self.hold = None;
         }
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let frame = cleaned(ready!(Pin::new(&mut self.inner).poll_frame(cx)));
         if let (Some(limit), Some(Ok(frame))) = (self.limit, &frame) {
             self.seen += frame.data_ref().map_or(0, Bytes::len) as u64;
             if self.seen > limit {
@@ -244,7 +256,7 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match &mut self.inner {
-            Outgoing::Passed(body) => ready!(Pin::new(body).poll_frame(cx)),
+            Outgoing::Passed(body) => cleaned(ready!(Pin::new(body).poll_frame(cx))),
             Outgoing::Own(text) => text.take().map(|text| Ok(Frame::data(text))),
         };
         match &frame {

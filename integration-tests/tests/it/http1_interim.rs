@@ -202,3 +202,13 @@ async fn curl_uploads_after_a_100() {
         }
     }
 }
+
+#[tokio::test]
+async fn rfc9110_15_2_a_100_that_nobody_asked_for_goes_on_too() {
+    for endpoint_http2 in [false, true] {
+        let (users, proxy) = behind(endpoint_http2, Behaviour::Interim(vec![(100, vec![])])).await;
+        users.open();
+        assert_eq!(proxy.get("users", "/").await.is(200).interim, [100]);
+        assert_eq!(proxy.ask_http2(&Ask::get("users", "/")).await.is(200).interim, [100]);
+    }
+}

@@ -382,3 +382,22 @@ async fn whole_requests_of_a_client_that_ends_its_sending() {
     proxy.get("users", "/").await.is(200);
     assert!(users.requests() >= 1);
 }
+
+#[tokio::test]
+async fn rfc9110_6_5_1_trailers_say_nothing_that_the_header_should() {
+    for http2 in [false, true] {
+        let users = Origin::named("users");
+        let users = if http2 { users.http2() } else { users.http1() }.start().await;
+        let protocol = if http2 { "protocol = \"http2\"" } else { "protocol = \"http1\"" };
+        let proxy = Spec::router("out").client(protocol).endpoint("users", users.addr()).start().await;
+        let head = "POST / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\
+                    Trailer: x-kept, host, authorization, l5d-dtab\r\n\r\n";
+        let trailers = "X-Kept: a\r\nHost: other\r\nAuthorization: b\r\nContent-Length: 3\r\nl5d-dtab: /a=>/b\r\n";
+        let mut client = proxy.http1().await;
+        client.send(format!("{head}2\r\nok\r\n0\r\n{trailers}\r\n")).await;
+        client.answer_to("POST").await.expect("an answer").is(200);
+        let body = users.seen()[0].body.clone().expect("a whole body");
+        assert_eq!(body.trailers, [("x-kept".to_owned(), "a".to_owned())], "to HTTP/2: {http2}");
+        assert_eq!(users.seen()[0].headers("host").len(), usize::from(!http2));
+    }
+}

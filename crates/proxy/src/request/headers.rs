@@ -340,6 +340,45 @@ pub fn clean_response(headers: &mut HeaderMap, clear: bool) -> bool {
     clear && remove_all_l5d(headers)
 }
 
+/// Takes off trailers what would say something else than the header did, about framing, routing, who asks or how the
+/// content is to be read (RFC 9110 section 6.5.1): some readers merge the two.
+pub fn clean_trailers(trailers: &mut HeaderMap) {
+    let misplaced: Vec<HeaderName> = trailers.keys().filter(|name| is_misplaced(name.as_str())).cloned().collect();
+    for name in misplaced {
+        trailers.remove(name);
+    }
+}
+
+fn is_misplaced(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "cache-control"
+            | "connection"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "cookie"
+            | "expect"
+            | "host"
+            | "http2-settings"
+            | "keep-alive"
+            | "max-forwards"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "set-cookie"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "via"
+            | "www-authenticate"
+            | "x-forwarded-client-cert"
+    ) || name.starts_with("l5d-")
+}
+
 /// Longest dtab that a request may bring.
 pub const MAX_DTAB_BYTES: usize = 8 * 1024;
 
