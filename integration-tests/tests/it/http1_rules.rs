@@ -202,12 +202,15 @@ const TEN_MIB: usize = 10 << 20;
 
 /// Uploads 10 MiB with curl; gives its exit code and the status that it saw.
 async fn uploaded(proxy: &TestProxy, args: &[&str]) -> (i32, u16) {
+    uploaded_to(&format!("http://{}/", proxy.addr()), args).await
+}
+
+async fn uploaded_to(url: &str, args: &[&str]) -> (i32, u16) {
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let file = dir.path().join("upload");
     std::fs::write(&file, vec![b'x'; TEN_MIB]).expect("a file can be written");
     let data = format!("@{}", file.display());
-    let url = format!("http://{}/", proxy.addr());
-    let mut all = vec!["-H", "Expect:", "--http1.1", "--data-binary", &data, &url];
+    let mut all = vec!["-H", "Expect:", "--http1.1", "--data-binary", &data, url];
     all.extend(args);
     let curled = curl(&all).await;
     (curled.code, curled.answer.status())
@@ -239,6 +242,8 @@ async fn rfc9112_9_6_an_early_answer_of_an_endpoint_survives_the_rest_of_the_upl
             }
         }
     }
+    users.now(Behaviour::Abort);
+    assert_eq!(uploaded(&proxy, &["-H", "Host: users"]).await, (0, 502), "none at all");
 }
 
 #[tokio::test]
@@ -399,5 +404,41 @@ async fn rfc9110_6_5_1_trailers_say_nothing_that_the_header_should() {
         let body = users.seen()[0].body.clone().expect("a whole body");
         assert_eq!(body.trailers, [("x-kept".to_owned(), "a".to_owned())], "to HTTP/2: {http2}");
         assert_eq!(users.seen()[0].headers("host").len(), usize::from(!http2));
+    }
+}
+
+#[tokio::test]
+async fn rfc9112_9_6_an_early_answer_survives_the_rest_of_the_upload_over_tls_too() {
+    let ca = Ca::new();
+    let users = Origin::named("users").http1().start().await;
+    let proxy = Spec::router("in")
+        .trust("ca", &ca)
+        .identity("web", &ca.issue(&["web.example.com"]))
+        .server("tls = { cert = \"web.pem\", key = \"web.key\" }\nmax_body_bytes = \"1KiB\"")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    let url = format!("https://{}/", proxy.addr());
+    for _ in 0..3 {
+        assert_eq!(uploaded_to(&url, &["-k", "-H", "Host: users"]).await, (0, 413));
+        let chunked = ["-k", "-H", "Host: elsewhere", "-H", "Transfer-Encoding: chunked"];
+        assert_eq!(uploaded_to(&url, &chunked).await, (0, 502));
+    }
+}
+
+#[tokio::test]
+async fn rfc9112_9_6_an_error_before_the_end_of_an_upload_says_that_it_closes() {
+    let (_users, proxy) = users().await;
+    let head = "POST / HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: 5\r\n\r\n";
+    for (sent, closes) in [("", true), ("hel", true), ("hello", false)] {
+        let mut client = proxy.http1().await;
+        client.send(format!("{head}{sent}")).await;
+        let answer = client.answer_to("POST").await.expect("an answer").is_error(502, "negative");
+        assert_eq!(answer.header("connection") == Some("close"), closes, "{sent:?}: {answer:?}");
+        if closes {
+            assert!(client.until_closed().await.is_empty());
+        } else {
+            client.ask(&Ask::get("users", "/")).await.is(200);
+        }
     }
 }

@@ -123,6 +123,12 @@ impl Heads {
         self.state == State::Head && !self.begun && self.partial.is_empty()
     }
 
+    /// The body of request `number`, counted from 0, has not come whole.
+    pub fn is_in_body_of(&self, number: u64) -> bool {
+        let in_body = !matches!(self.state, State::Head | State::Off);
+        in_body && self.whole == number + 1
+    }
+
     fn skip<'a>(&mut self, left: u64, bytes: &'a [u8], within: fn(u64) -> State, after: State) -> &'a [u8] {
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let left = left - taken as u64;
@@ -134,7 +140,7 @@ impl Heads {
     fn whole_line(&mut self, line: &[u8]) -> bool {
         if self.partial.is_empty() {
             let hash = !self.begun && memchr(b'#', line).is_some();
-            return self.line(line, false, hash);
+            return self.line(line, line.len() > LONGEST_KEPT, hash);
         }
         self.partial.add(line);
         let mut partial = std::mem::take(&mut self.partial);
@@ -275,18 +281,21 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Digits, then perhaps white space or extensions: as hyper takes it.
+/// Digits, then perhaps white space or extensions: as hyper takes it, but for rows of zeros.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
+    let end = (end <= LONGEST_KEPT / 2).then_some(end)?;
     let digits = line.get(..end).and_then(|digits| std::str::from_utf8(digits).ok())?;
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// Of a line in pieces this much is looked at: more than a number or a coding takes.
+/// Of a line this much is looked at: more than a number or a coding takes.
 const LONGEST_KEPT: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+
     use super::*;
 
     /// The fault of the request after `whole` good ones, with the bytes in pieces of `size`.
@@ -352,11 +361,60 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_of_framing_is_refused_in_pieces_as_well() {
-        let padded = format!("POST / HTTP/1.1\r\nContent-Length: {}5\r\n\r\n", " ".repeat(300));
-        assert_eq!(judged(padded.as_bytes(), 10).1, Some(Fault::Length));
-        let long = format!("POST / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(300));
-        assert_eq!(judged(long.as_bytes(), 10).0, 1);
+    fn a_long_line_of_framing_is_refused_and_no_other() {
+        for size in [1, 10, 1000] {
+            let padded = format!("POST / HTTP/1.1\r\nContent-Length: {}5\r\n\r\n", " ".repeat(300));
+            assert_eq!(judged(padded.as_bytes(), size).1, Some(Fault::Length));
+            let long = format!("POST / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(300));
+            assert_eq!(judged(long.as_bytes(), size).0, 1);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_judged_alike_however_they_are_cut() {
+        let words: [&[u8]; 24] = [
+            b"GET / HTTP/1.1\r\n",
+            b"POST / HTTP/1.1\r\n",
+            b"Host: a\r\n",
+            b"Content-Length: 3\r\n",
+            b"content-length:0\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"transfer-encoding: gzip\r\n",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"\n",
+            b"\r",
+            b"abc",
+            b"3\r\nabc\r\n",
+            b"3;a=b\r\nabc\r\n",
+            b"0\r\n\r\n",
+            b"0\r\nA: b\r\n\r\n",
+            b"0\r\nA: b\n\r\n",
+            b"#",
+            b"x: #\r\n",
+            b":",
+            b"  ",
+            b"ffffffffffffffffff\r\n",
+            &[b'y'; 140],
+            &[b'0'; 140],
+        ];
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        for _ in 0..20_000 {
+            let count = rng.random_range(1..12);
+            let bytes: Vec<u8> =
+                (0..count).flat_map(|_| words[rng.random_range(0..words.len())].iter().copied()).collect();
+            let (mut whole, mut cut) = (Heads::default(), Heads::default());
+            let broken = whole.pass(&bytes).is_err();
+            let mut rest = &bytes[..];
+            let mut broken_in_pieces = false;
+            while !rest.is_empty() && !broken_in_pieces {
+                let (piece, after) = rest.split_at(rng.random_range(1..=rest.len().min(9)));
+                broken_in_pieces = cut.pass(piece).is_err();
+                rest = after;
+            }
+            let seen = |heads: &Heads| (heads.whole, heads.fault, heads.is_between(), heads.state);
+            assert_eq!((seen(&whole), broken), (seen(&cut), broken_in_pieces), "{}", bytes.escape_ascii());
+        }
     }
 
     #[test]

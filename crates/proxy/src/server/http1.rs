@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::connection::Connection;
 use super::transport::{Progress, Socket, Stage, Transport};
 use crate::body::{Incoming, ResponseBody};
-use crate::request::answer::{Failure, Word, raw_answer};
+use crate::request::answer::{Failure, WAYPOST_ERROR, Word, raw_answer};
 use crate::request::handle;
 use crate::request::interim::Caller;
 use crate::telemetry::Wire;
@@ -62,7 +62,8 @@ where
                 *response.version_mut() = Version::HTTP_10;
             }
             progress.answering(until_close);
-            if connection.draining().is_some() {
+            let unread = progress.is_uploading() && response.headers().contains_key(&WAYPOST_ERROR);
+            if unread || connection.draining().is_some() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let keeps_length = response.status() == StatusCode::NOT_MODIFIED;

@@ -123,6 +123,11 @@ impl Progress {
         self.heads.borrow().fault(number)
     }
 
+    /// Of the request that is with us not all has come.
+    pub fn is_uploading(&self) -> bool {
+        self.heads.borrow().is_in_body_of(self.requests.get().saturating_sub(1))
+    }
+
     /// The client may still be sending something that nobody will read.
     pub fn has_unread(&self) -> bool {
         !self.ended.get() && !self.heads.borrow().is_between()
