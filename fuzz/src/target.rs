@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::targets::{config, delegation, dtab, endpoints, path, pattern, prefix, template, tree};
+use crate::targets::{config, delegation, dtab, endpoints, heads, path, pattern, prefix, template, tree};
 
 /// One parser.
 pub struct Target {
@@ -53,6 +53,7 @@ pub fn all() -> Vec<Target> {
         pattern::target(),
         template::target(),
         endpoints::target(),
+        heads::target(),
         config::target(),
     ]
 }

@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod delegation;
 pub(crate) mod dtab;
 pub(crate) mod endpoints;
+pub(crate) mod heads;
 pub(crate) mod path;
 pub(crate) mod pattern;
 pub(crate) mod prefix;

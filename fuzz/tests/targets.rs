@@ -66,6 +66,11 @@ fn files_of_endpoints() {
 }
 
 #[test]
+fn heads_of_requests() {
+    hold("heads", 20_000);
+}
+
+#[test]
 fn configurations() {
     hold("config", 1_500);
 }

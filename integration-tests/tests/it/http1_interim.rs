@@ -94,6 +94,9 @@ async fn flood_of_interim_responses_is_502() {
         proxy.get("users", "/").await.is_error(502, "bad_response");
         proxy.ask_http2(&Ask::get("users", "/")).await.is_error(502, "bad_response");
     }
+    let big = (0..5).map(|_| (103, vec![("link".to_owned(), "x".repeat(15_000))])).collect();
+    let (_users, proxy) = behind(true, Behaviour::Interim(big)).await;
+    proxy.get("users", "/").await.is_error(502, "bad_response");
     let (users, proxy) = behind(false, Behaviour::Echo).await;
     let big = format!("HTTP/1.1 103 Early Hints\r\nlink: {}\r\n\r\n", "x".repeat(20_000));
     users.now(Behaviour::raw(big.repeat(4)));

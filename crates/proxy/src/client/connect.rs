@@ -142,8 +142,9 @@ fn to_map(fields: &[httparse::Header<'_>]) -> HeaderMap {
 
 /// Interim responses before a response, at most: 103 comes once or twice, 102 every few seconds.
 pub const MAX_INTERIM: usize = 100;
-/// Their bytes together, and the fields of one, in HTTP/1.1.
-const MAX_INTERIM_BYTES: usize = 64 * 1024;
+/// Their bytes together.
+pub const MAX_INTERIM_BYTES: usize = 64 * 1024;
+/// The fields of one, in HTTP/1.1.
 const MAX_INTERIM_FIELDS: usize = 64;
 /// What is said of more.
 pub const TOO_MANY_INTERIM: &str = "it sent more interim responses than are taken (100, or 64 KiB)";

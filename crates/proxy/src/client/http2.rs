@@ -16,7 +16,7 @@ use http_body::Body;
 use waypost_routing::ClientTls;
 
 use super::Client;
-use super::connect::{Connected, MAX_INTERIM, Received, TOO_MANY_INTERIM, refused_late};
+use super::connect::{Connected, MAX_INTERIM, MAX_INTERIM_BYTES, Received, TOO_MANY_INTERIM, refused_late};
 use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
@@ -198,14 +198,15 @@ pub async fn send(
             }
         }))
     });
-    let mut interim = 0;
+    let (mut interim, mut interim_bytes) = (0, 0);
     let response = std::future::poll_fn(|cx| {
         while let Poll::Ready(Some(Ok(response))) = response.poll_informational(cx) {
+            let (parts, ()) = response.into_parts();
             interim += 1;
-            if interim > MAX_INTERIM {
+            interim_bytes += parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+            if interim > MAX_INTERIM || interim_bytes > MAX_INTERIM_BYTES {
                 return Poll::Ready(Err(None));
             }
-            let (parts, ()) = response.into_parts();
             interims.pass_on(parts.status, Version::HTTP_2, parts.headers);
         }
         Pin::new(&mut response).poll(cx).map_err(Some)
