@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::eventually::soon;
+use crate::eventually::{eventually, soon};
 use crate::tls::ClientSide;
 use crate::wire::{Fields, Framing, Head, Io, Wire};
 
@@ -205,6 +205,20 @@ impl Http2 {
     pub async fn open(&self, ask: &Ask) -> Result<Exchange, h2::Error> {
         let mut ready = soon("room for a stream", self.sender.clone().ready()).await?;
         let (response, sender) = ready.send_request(ask.to_http2(self.scheme), ask.body.is_none())?;
+        Ok(Exchange { response: Some(response), interim: Vec::new(), sender, body: None })
+    }
+
+    /// Opens a stream by extended CONNECT (RFC 8441), once the server has said that it takes those.
+    pub async fn extended(&self, protocol: &'static str, ask: &Ask) -> Result<Exchange, h2::Error> {
+        let announced = || self.sender.is_extended_connect_protocol_enabled();
+        eventually("extended CONNECT is announced", async || {
+            announced().then_some(()).ok_or_else(|| "not yet".to_owned())
+        })
+        .await;
+        let mut ready = soon("room for a stream", self.sender.clone().ready()).await?;
+        let mut request = ask.to_http2(self.scheme);
+        request.extensions_mut().insert(h2::ext::Protocol::from_static(protocol));
+        let (response, sender) = ready.send_request(request, false)?;
         Ok(Exchange { response: Some(response), interim: Vec::new(), sender, body: None })
     }
 

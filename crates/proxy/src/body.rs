@@ -15,6 +15,7 @@ use crate::client::http2::PumpGuard;
 use crate::request::headers::clean_trailers;
 use crate::request::interim::{Expectation, Hold};
 use crate::request::observe::Observation;
+use crate::tunnel::{Switched, Tunnel};
 
 pub mod http2;
 
@@ -47,6 +48,8 @@ pub enum Incoming {
     Http1(hyper::body::Incoming),
     /// From an HTTP/2 stream.
     Http2(Http2Body),
+    /// The connection itself, after a 101 that was asked for: no bytes of HTTP.
+    Switched(Box<Switched>),
 }
 
 impl Body for Incoming {
@@ -55,7 +58,7 @@ impl Body for Incoming {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Switched(_) => Poll::Ready(None),
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Http1),
             Self::Http2(body) => body.poll_frame(cx),
         }
@@ -63,7 +66,7 @@ impl Body for Incoming {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Switched(_) => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.stream.is_end_stream(),
         }
@@ -71,7 +74,7 @@ impl Body for Incoming {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Switched(_) => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => match body.length {
                 Some(length) => SizeHint::with_exact(length),
@@ -216,6 +219,7 @@ pub struct ResponseBody {
 enum Outgoing {
     Passed(Incoming),
     Own(Option<Bytes>),
+    Tunnel(Option<Box<Tunnel>>),
 }
 
 impl ResponseBody {
@@ -234,6 +238,17 @@ impl ResponseBody {
     pub fn own(text: impl Into<Bytes>) -> Self {
         let text = text.into();
         Self { inner: Outgoing::Own((!text.is_empty()).then_some(text)), observation: None }
+    }
+
+    /// None: the connection, or the stream, becomes this behind the head.
+    #[must_use]
+    pub fn tunnel(tunnel: Tunnel) -> Self {
+        Self { inner: Outgoing::Tunnel(Some(Box::new(tunnel))), observation: None }
+    }
+
+    /// What the connection becomes when the head has gone.
+    pub fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
+        if let Outgoing::Tunnel(tunnel) = &mut self.inner { tunnel.take() } else { None }
     }
 
     /// Nothing, in place of what was there; the observation stays.
@@ -258,6 +273,7 @@ impl Body for ResponseBody {
         let frame = match &mut self.inner {
             Outgoing::Passed(body) => cleaned(ready!(Pin::new(body).poll_frame(cx))),
             Outgoing::Own(text) => text.take().map(|text| Ok(Frame::data(text))),
+            Outgoing::Tunnel(_) => None,
         };
         match &frame {
             Some(Err(error)) => {
@@ -277,6 +293,7 @@ impl Body for ResponseBody {
         match &self.inner {
             Outgoing::Passed(body) => body.is_end_stream(),
             Outgoing::Own(text) => text.is_none(),
+            Outgoing::Tunnel(_) => true,
         }
     }
 
@@ -284,6 +301,7 @@ impl Body for ResponseBody {
         match &self.inner {
             Outgoing::Passed(body) => body.size_hint(),
             Outgoing::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+            Outgoing::Tunnel(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -20,4 +20,5 @@ pub mod request;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+pub mod tunnel;
 pub mod worker;

@@ -11,11 +11,12 @@ pub mod route;
 pub mod route_cache;
 pub mod send;
 pub mod trace;
+pub mod upgrade;
 
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -26,9 +27,11 @@ use self::interim::{Caller, Expectation, Interims, Waiting};
 use self::observe::Observation;
 use self::route::Route;
 use self::send::{Outbound, send};
+use self::upgrade::Upgrade;
 use crate::body::{Incoming, RequestBody, ResponseBody};
 use crate::server::connection::Connection;
 use crate::telemetry::Class;
+use crate::tunnel::Tunnel;
 
 /// A request's only exit: whatever happened is seen once and answered once.
 pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request<Incoming>) -> Response<ResponseBody> {
@@ -67,6 +70,7 @@ async fn forward(
     connection.is_authorized()?;
     let settings = connection.port.settings();
     check::number_of_fields(&parts.headers, settings.config.max_headers)?;
+    let extended = Upgrade::extended(&mut parts, &settings.config.upgrades, &mut *connection.worker.rng.borrow_mut())?;
     check::check(&mut parts)?;
     let expects = check::expectation(&mut parts, !body.is_end_stream())?;
     if let Some(response) = max_forwards::last_hop(&mut parts, !body.is_end_stream())? {
@@ -84,6 +88,13 @@ async fn forward(
     if context.override_refused {
         connection.port.metrics.override_refused();
     }
+    let wanted = context.upgrade.as_ref();
+    let upgrade =
+        extended.or_else(|| Upgrade::http1(wanted, !body.is_end_stream(), parts.version, &settings.config.upgrades));
+    if let Some(upgrade) = &upgrade {
+        observation.place = Some(connection.port.admit_tunnel()?);
+        upgrade.write(&mut parts.headers);
+    }
     connection.introduce(&mut parts.headers);
     headers::append_via(&mut parts.headers, parts.version);
     let route = observation.router.route(&mut parts, &context).await?;
@@ -91,7 +102,14 @@ async fn forward(
     route.deposit(observation.router.worker.index, observation.started);
     let deadline = earliest(&route, context.deadline);
     let certificate = connection.certificate();
-    let outbound = Outbound { route: Rc::clone(&route), context: &context, interims: &interims, deadline, certificate };
+    let outbound = Outbound {
+        route: Rc::clone(&route),
+        context: &context,
+        interims: &interims,
+        deadline,
+        upgrade: upgrade.as_ref(),
+        certificate,
+    };
     let sent = send(&outbound, parts, body, observation);
     let response = match deadline {
         None => sent.await,
@@ -112,6 +130,10 @@ fn pass_on(
 ) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
     let received = parts.version;
+    let switched = match body {
+        Incoming::Switched(_) => parts.headers.remove(UPGRADE),
+        Incoming::Empty | Incoming::Http1(_) | Incoming::Http2(_) => None,
+    };
     let unexplained = headers::clean_response(&mut parts.headers, connection.trust.clear);
     // The forwarded message carries our own version (RFC 9110 section 6.2).
     parts.version = if asked.version == Version::HTTP_2 { Version::HTTP_2 } else { Version::HTTP_11 };
@@ -127,6 +149,10 @@ fn pass_on(
     if observation.is_held() && asked.version != Version::HTTP_2 {
         // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Incoming::Switched(endpoint) = body {
+        upgrade::answer(&mut parts, switched, asked.version);
+        return Response::from_parts(parts, ResponseBody::tunnel(Tunnel::new(*endpoint, observation.switched())));
     }
     let body = ResponseBody::passed(body, observation);
     if unexplained {

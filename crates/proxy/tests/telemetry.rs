@@ -156,6 +156,12 @@ fn plain_text() {
     # HELP waypost_server_pending_handshakes TLS handshakes with callers under way.
     # TYPE waypost_server_pending_handshakes gauge
     waypost_server_pending_handshakes{router="out",server="127.0.0.1:4140"} 0
+    # HELP waypost_server_tunnels Connections and streams that speak another protocol, such as WebSocket.
+    # TYPE waypost_server_tunnels gauge
+    waypost_server_tunnels{router="out",server="127.0.0.1:4140"} 0
+    # HELP waypost_server_opened_tunnels_total Tunnels that were opened.
+    # TYPE waypost_server_opened_tunnels_total counter
+    waypost_server_opened_tunnels_total{router="out",server="127.0.0.1:4140"} 0
     # HELP waypost_server_accepted_connections_total Connections that came to speak HTTP.
     # TYPE waypost_server_accepted_connections_total counter
     waypost_server_accepted_connections_total{router="out",server="127.0.0.1:4140"} 1

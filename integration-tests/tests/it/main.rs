@@ -38,3 +38,4 @@ mod tls_peers;
 mod tls_rotation;
 mod tls_server;
 mod two_machines;
+mod upgrades;

@@ -48,6 +48,11 @@ impl Stream {
         self.writing = Writing::Lenient;
     }
 
+    /// Undoes [`Stream::read_on`]: HTTP is no longer spoken.
+    pub fn tell_errors(&mut self) {
+        self.writing = Writing::Strict;
+    }
+
     fn wrote(&mut self, wrote: io::Result<usize>, all: usize) -> io::Result<usize> {
         match (self.writing, wrote) {
             (Writing::Lenient, Err(_)) => {

@@ -9,11 +9,12 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode, Version};
 
 use super::endpoint::Endpoint;
-use super::pool::{Lease, lease};
+use super::pool::{Lease, Want, lease};
 use super::{Client, http1, http2};
 use crate::body::{Incoming, RequestBody};
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
+use crate::request::upgrade::Upgrade;
 use crate::worker::Worker;
 
 /// What became of a request.
@@ -23,8 +24,8 @@ pub enum Exchange {
     Answered {
         /// The response; its body is still coming.
         response: Response<Incoming>,
-        /// What to give back when the body has come whole.
-        lease: Lease,
+        /// What to give back when the body has come whole; nothing where the connection became something else.
+        lease: Option<Lease>,
     },
     /// Nothing of it reached the endpoint.
     NeverSent {
@@ -76,8 +77,10 @@ pub async fn exchange(
     endpoint: &Rc<Endpoint>,
     mut request: Request<RequestBody>,
     interims: &Interims,
+    upgrade: Option<&Upgrade>,
 ) -> Exchange {
-    let want = client.want(request.version());
+    // HTTP/2 has no Upgrade (RFC 9113 section 8.6), and few endpoints have extended CONNECT.
+    let want = if upgrade.is_some() { Want::Http1 } else { client.want(request.version()) };
     let mut stale = 0;
     loop {
         let mut lease = match lease(worker, client, endpoint, want).await {
@@ -90,19 +93,19 @@ pub async fn exchange(
         }
         let started = Instant::now();
         let sent = match &mut lease {
-            Lease::Http1(connection) => http1::send(client, endpoint, connection, request, interims).await,
+            Lease::Http1(connection) => http1::send(client, endpoint, connection, request, interims, upgrade).await,
             Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, request, interims).await,
         };
         match sent {
             Sent::Answered(response) => {
-                if let Some(fault) = fault(&response) {
+                if let Some(fault) = fault(&response, upgrade) {
                     // The connection is dropped with the response.
-                    let message = format!("{} for {}: {fault}", endpoint.addr, client.bound);
-                    return Exchange::PerhapsSent {
-                        failure: Failure::new(Word::BadResponse, message),
-                        before_response: false,
-                    };
+                    return faulty(client, endpoint, fault);
                 }
+                let (response, lease) = match switch(response, lease).await {
+                    Ok(answered) => answered,
+                    Err(fault) => return faulty(client, endpoint, fault),
+                };
                 let now = Instant::now();
                 endpoint.is_http10.set(response.version() == Version::HTTP_10);
                 endpoint.answered(now.duration_since(started), now);
@@ -118,6 +121,25 @@ pub async fn exchange(
     }
 }
 
+fn faulty(client: &Client, endpoint: &Endpoint, fault: &str) -> Exchange {
+    let message = format!("{} for {}: {fault}", endpoint.addr, client.bound);
+    Exchange::PerhapsSent { failure: Failure::new(Word::BadResponse, message), before_response: false }
+}
+
+/// After a 101 that was asked for the connection itself is the body, and nobody else's any more.
+async fn switch(
+    response: Response<Incoming>,
+    lease: Lease,
+) -> Result<(Response<Incoming>, Option<Lease>), &'static str> {
+    match lease {
+        Lease::Http1(connection) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let switched = http1::switched(connection).await.ok_or("it broke off when it had switched protocols")?;
+            Ok((response.map(|_| Incoming::Switched(Box::new(switched))), None))
+        }
+        lease @ (Lease::Http1(_) | Lease::Http2(_)) => Ok((response, Some(lease))),
+    }
+}
+
 /// A kept connection may have been closed while it was idle; one that was just made has not.
 fn may_be_stale(lease: &Lease) -> bool {
     match lease {
@@ -127,11 +149,11 @@ fn may_be_stale(lease: &Lease) -> bool {
 }
 
 /// Why a response is not passed on: two readers could take it differently, or nobody asked for it.
-fn fault(response: &Response<Incoming>) -> Option<&'static str> {
+fn fault(response: &Response<Incoming>, upgrade: Option<&Upgrade>) -> Option<&'static str> {
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         // RFC 9110 section 15.2.2.
-        return Some("it switched protocols unasked");
+        return upgrade.map_or(Some("it switched protocols unasked"), |upgrade| upgrade.refuses(response));
     }
     if status.as_u16() > 599 {
         // RFC 9110 section 15.

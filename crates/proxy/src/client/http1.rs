@@ -1,10 +1,12 @@
 //! HTTP/1.1 towards an endpoint, by hyper's connection.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use http::{Request, Version};
-use hyper::client::conn::http1::{Builder, SendRequest};
+use http::{Request, StatusCode, Version};
+use hyper::client::conn::http1::{Builder, Parts, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 
 use super::Client;
 use super::connect::{Connected, Received, refused_late};
@@ -15,8 +17,10 @@ use crate::body::{BodyError, Incoming, RequestBody};
 use crate::cause::{causes, chain};
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
+use crate::request::upgrade::Upgrade;
 use crate::telemetry::Wire;
 use crate::tls::Refusal;
+use crate::tunnel::Switched;
 use crate::worker::Worker;
 
 /// A connection that can take one request at a time; dropping it closes it.
@@ -28,6 +32,10 @@ pub struct Connection {
     pub reused: bool,
     refusal: Option<Refusal>,
     received: Rc<Received>,
+    /// The request that is on it asks for another protocol.
+    upgrading: Rc<Cell<bool>>,
+    /// The connection itself, when that came about.
+    switched: oneshot::Receiver<Switched>,
 }
 
 /// Starts HTTP/1.1 on a connection. The connection's own task ends when the peer closes, or when the sender is dropped.
@@ -43,18 +51,35 @@ pub async fn open(
 ) -> Result<Connection, Failure> {
     let Connected { mut stream, received, refusal, .. } = connected;
     stream.read_on();
-    let (sender, connection) =
+    let (sender, mut connection) =
         Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(stream)).await.map_err(|error| {
             Failure::new(Word::Connect, format!("{} for {}: {error}", endpoint.addr, client.bound)).retryable()
         })?;
     let counted = client.metrics.connected(Wire::Http1);
+    let upgrading = Rc::<Cell<bool>>::default();
+    let (give, switched) = oneshot::channel();
+    let asked = Rc::clone(&upgrading);
     worker.spawn(async move {
-        let _held = (held, counted);
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection to an endpoint ended");
+        let held = (held, counted);
+        match (&mut connection).await {
+            Err(error) => tracing::debug!(%error, "connection to an endpoint ended"),
+            Ok(()) if asked.get() => {
+                let Parts { io, read_buf, .. } = connection.into_parts();
+                // Nobody may wait for it any more: then it is closed.
+                drop(give.send(Switched { stream: io.into_inner(), early: read_buf, held }));
+            }
+            Ok(()) => {}
         }
     });
-    Ok(Connection { sender, reused: false, refusal, received })
+    Ok(Connection { sender, reused: false, refusal, received, upgrading, switched })
+}
+
+/// Waits for the connection that an endpoint's 101 has made into something else; `None` where it broke off.
+pub async fn switched(connection: Connection) -> Option<Switched> {
+    let Connection { sender, switched, .. } = connection;
+    let switched = switched.await.ok();
+    drop(sender);
+    switched
 }
 
 /// Sends one request and waits for the head of its response.
@@ -66,12 +91,17 @@ pub async fn send(
     connection: &mut Connection,
     mut request: Request<RequestBody>,
     interims: &Interims,
+    upgrade: Option<&Upgrade>,
 ) -> Sent {
     *request.version_mut() = Version::HTTP_11;
+    connection.upgrading.set(upgrade.is_some());
     let received_before = connection.received.bytes();
     let _watched = connection.received.watch(interims);
     let mut error = match connection.sender.try_send_request(request).await {
-        Ok(response) => return Sent::Answered(response.map(Incoming::Http1)),
+        Ok(response) => {
+            connection.upgrading.set(response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_some());
+            return Sent::Answered(response.map(Incoming::Http1));
+        }
         Err(error) => error,
     };
     let unsent = error.take_message();

@@ -70,6 +70,9 @@ pub(super) const BINDING_TIMEOUT: Bounded<Duration> = Bounded::new(secs(10), MIL
 pub(super) const MAX_REQUESTS: Bounds<NonZeroU32> = Bounds::new(count(1), count(10_000_000));
 pub(super) const MAX_CONNECTIONS: Bounded<NonZeroU32> = Bounded::new(count(10_000), count(1), count(10_000_000));
 pub(super) const PENDING_HANDSHAKES: Bounded<NonZeroU32> = Bounded::new(count(1_024), count(1), count(1_000_000));
+pub(super) const UPGRADES: &str = "websocket";
+pub(super) const MAX_TUNNELS: Bounded<NonZeroU32> = Bounded::new(count(10_000), count(1), count(10_000_000));
+pub(super) const TUNNEL_IDLE_TIMEOUT: Bounded<Duration> = Bounded::new(HOUR, MILLISECOND, DAY);
 pub(super) const HEAD_TIMEOUT: Bounded<Duration> = Bounded::new(secs(10), MILLISECOND, HOUR);
 pub(super) const IDLE_TIMEOUT: Bounded<Duration> = Bounded::new(secs(60), MILLISECOND, DAY);
 pub(super) const MAX_HEAD_BYTES: Bounded<Bytes> = Bounded::new(Bytes(64 * KIB), Bytes(KIB), Bytes(MIB));
@@ -217,6 +220,9 @@ fn servers() -> Vec<(&'static str, Column)> {
         ("max_head_bytes", bounded(MAX_HEAD_BYTES)),
         ("max_headers", bounded(MAX_HEADERS)),
         ("max_body_bytes", within(OFF, MAX_BODY_BYTES)),
+        ("upgrades", plain("[\"websocket\"]")),
+        ("max_tunnels", bounded(MAX_TUNNELS)),
+        ("tunnel_idle_timeout", bounded(TUNNEL_IDLE_TIMEOUT)),
         ("max_call_depth", bounded(MAX_CALL_DEPTH)),
         ("clear_context", plain("false")),
         ("context", text("trusted")),

@@ -139,6 +139,9 @@ fn server(server: &ServerConfig) -> Value {
         },
         "http2": { "max_concurrent_streams": server.max_concurrent_streams },
         "max_call_depth": server.max_call_depth,
+        "upgrades": server.upgrades,
+        "max_tunnels": limit(server.max_tunnels),
+        "tunnel_idle_timeout": time_out(server.tunnel_idle_timeout),
         "max_body_bytes": server.max_body_bytes.map_or_else(|| OFF.to_owned(), show_size),
     })
 }

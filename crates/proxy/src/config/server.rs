@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::defaults;
 use super::kinds::{Kind, Kinds};
 use super::lint::{Certificate, Lint, Listener, Open};
-use super::raw::{Reader, Section};
+use super::raw::{Item, Reader, Section};
 use super::tls;
 use super::values::OFF;
 use crate::tls::{Materials, PeerIdentity, ServerMaterial};
@@ -55,6 +55,12 @@ pub struct ServerConfig {
     pub max_call_depth: u32,
     /// Bytes of a request's body. Default: no limit.
     pub max_body_bytes: Option<u64>,
+    /// Protocols that a request may ask for in place of HTTP, lower case. Default: websocket.
+    pub upgrades: Vec<String>,
+    /// Connections and streams that speak one of these, over all workers. Default 10,000.
+    pub max_tunnels: Option<NonZeroU32>,
+    /// Time in which nothing moves in a tunnel, after which it is closed. Default 1 h.
+    pub tunnel_idle_timeout: Option<Duration>,
     /// The section's place, for errors of the listener.
     pub from: Place,
 }
@@ -80,6 +86,9 @@ impl ServerConfig {
         let max_connections = section.take("max_connections");
         let max_body_bytes = section.take("max_body_bytes");
         let context = section.take("context");
+        let upgrades = section.take("upgrades");
+        let max_tunnels = section.take("max_tunnels");
+        let tunnel_idle_timeout = section.take("tunnel_idle_timeout");
         let read = Self {
             ip,
             port: port.unwrap_or_default(),
@@ -101,6 +110,15 @@ impl ServerConfig {
             max_body_bytes: max_body_bytes
                 .filter(|item| !item.is_off())
                 .and_then(|item| item.size(defaults::MAX_BODY_BYTES, reader)),
+            upgrades: upgrades
+                .and_then(|item| protocols(&item, reader))
+                .unwrap_or_else(|| vec![defaults::UPGRADES.to_owned()]),
+            max_tunnels: max_tunnels
+                .and_then(|item| item.limit(defaults::MAX_TUNNELS.bounds, reader))
+                .unwrap_or(Some(defaults::MAX_TUNNELS.default)),
+            tunnel_idle_timeout: tunnel_idle_timeout
+                .and_then(|item| item.time_out(defaults::TUNNEL_IDLE_TIMEOUT.bounds, reader))
+                .unwrap_or(Some(defaults::TUNNEL_IDLE_TIMEOUT.default)),
             tls: None,
             from,
         };
@@ -199,6 +217,24 @@ fn http2_streams(section: &mut Section<'_>, reader: &mut Reader<'_>) -> u32 {
     let streams = http2.integer("max_concurrent_streams", defaults::SERVER_STREAMS, reader);
     http2.finish(reader);
     streams
+}
+
+/// `upgrades`: tokens, in lower case.
+fn protocols(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    let mut protocols = Vec::new();
+    for item in item.list(reader)? {
+        let protocol = item.text(reader)?.to_ascii_lowercase();
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte);
+        if protocol.is_empty() || protocol.len() > 64 || !protocol.bytes().all(token) {
+            reader.error("bad-value", item.value, "a protocol is a word, such as websocket");
+        } else if protocol == "h2c" || protocol.starts_with("http") {
+            let hint = "HTTP/2 in clear text is spoken with prior knowledge, on the same port";
+            reader.error_hint("bad-value", item.value, "requests in a tunnel would be judged by nobody", hint);
+        } else {
+            protocols.push(protocol);
+        }
+    }
+    Some(protocols)
 }
 
 /// `authorize`; `verified`: the server knows who its callers are.

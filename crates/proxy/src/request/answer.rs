@@ -74,6 +74,8 @@ pub enum Word {
     HeadTooLong,
     /// The caller is known, and not one of those in `authorize`.
     Unauthorized,
+    /// A protocol that is not offered in place of HTTP.
+    NotImplemented,
     /// An Expect that nobody here can meet.
     ExpectationFailed,
     /// A version of HTTP that nobody here speaks.
@@ -116,6 +118,7 @@ impl Word {
             Self::TargetTooLong => ("target_too_long", StatusCode::URI_TOO_LONG, "8"),
             Self::HeadTooLong => ("head_too_long", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "8"),
             Self::Unauthorized => ("unauthorized", StatusCode::FORBIDDEN, "7"),
+            Self::NotImplemented => ("not_implemented", StatusCode::NOT_IMPLEMENTED, "12"),
             Self::ExpectationFailed => ("expectation_failed", StatusCode::EXPECTATION_FAILED, "13"),
             Self::Version => ("version", StatusCode::HTTP_VERSION_NOT_SUPPORTED, "12"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "13"),

@@ -40,6 +40,8 @@ pub struct Context {
     pub sample: Option<f32>,
     /// An `l5d-dtab` was there and was removed, since its sender may not override.
     pub override_refused: bool,
+    /// `Upgrade`, where `Connection` names it: what the client would rather speak.
+    pub upgrade: Option<HeaderValue>,
 }
 
 /// Takes off `headers` all that is for this hop only, and gives back what of it was to be believed.
@@ -71,6 +73,7 @@ pub fn take(headers: &mut HeaderMap, trust: Trust, max_call_depth: u32) -> Resul
         headers.remove(&X_FORWARDED_CLIENT_CERT);
     }
     if found.hop_by_hop {
+        context.upgrade = wanted_upgrade(headers);
         remove_hop_by_hop(headers, Keep::TrailersInTe);
     }
     Ok(context)
@@ -213,7 +216,15 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, keep: Keep) {
     }
 }
 
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+/// An `Upgrade` counts only where `Connection` names it (RFC 9110 section 7.8).
+fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let wanted = headers.get(UPGRADE)?;
+    let mut named = headers.get_all(CONNECTION).iter().flat_map(tokens);
+    named.any(|token| token.eq_ignore_ascii_case("upgrade")).then(|| wanted.clone())
+}
+
+/// The members of a list (RFC 9110 section 5.6.1).
+pub fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 

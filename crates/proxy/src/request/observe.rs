@@ -17,8 +17,9 @@ use super::route::Route;
 use crate::body::BodyError;
 use crate::client::endpoint::InFlight;
 use crate::client::pool::Lease;
-use crate::server::port::RequestPermit;
+use crate::server::port::{RequestPermit, TunnelPlace};
 use crate::telemetry::Class;
+use crate::tunnel::Counted;
 use crate::worker::local_router::LocalRouter;
 use crate::worker::recent::Finished;
 
@@ -51,6 +52,8 @@ pub struct Observation {
     pub permit: Option<RequestPermit>,
     /// The client waits for a 100 before it sends its body.
     pub waiting: Option<Waiting>,
+    /// The place under `max_tunnels`, of a request that asks for another protocol.
+    pub place: Option<TunnelPlace>,
     status: u16,
     class: Class,
     word: Option<&'static str>,
@@ -74,6 +77,7 @@ impl Observation {
             endpoint: None,
             lease: None,
             permit: None,
+            place: None,
             waiting: None,
             // What nginx logs for a client that went away: until something else is known.
             status: 499,
@@ -120,6 +124,20 @@ impl Observation {
         }
         self.attempt_ended(self.class, now);
         self.finish(now);
+    }
+
+    /// The connection became something else: the request has ended, what it occupies has not.
+    pub fn switched(mut self) -> Counted {
+        if let Some(place) = &mut self.place {
+            place.opened();
+        }
+        let counted = Counted {
+            place: self.place.take(),
+            permit: self.permit.take(),
+            in_flight: self.in_flight.as_ref().map(|in_flight| in_flight.endpoint().begin()),
+        };
+        self.complete();
+        counted
     }
 
     /// The endpoint broke off in the middle of the response.

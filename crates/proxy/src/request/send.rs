@@ -15,6 +15,7 @@ use super::headers::{self, Context};
 use super::interim::Interims;
 use super::observe::Observation;
 use super::route::Route;
+use super::upgrade::Upgrade;
 use crate::body::{Incoming, RequestBody};
 use crate::client::Client;
 use crate::client::endpoint::Endpoint;
@@ -34,6 +35,8 @@ pub struct Outbound<'a> {
     pub interims: &'a Interims,
     /// When it must have been answered.
     pub deadline: Option<Deadline>,
+    /// The protocol that it asks for in place of HTTP.
+    pub upgrade: Option<&'a Upgrade>,
     /// The caller's verified certificate, for those endpoints that are told of it.
     pub certificate: Option<&'a HeaderValue>,
 }
@@ -175,9 +178,9 @@ async fn attempt(
             &mut *worker.rng.borrow_mut(),
         );
     }
-    Ok(match within_attempt_timeout(worker, client, &endpoint, request, outbound.interims).await {
+    Ok(match within_attempt_timeout(worker, client, &endpoint, request, outbound).await {
         Exchange::Answered { response, lease } => {
-            observation.lease = Some(lease);
+            observation.lease = lease;
             Attempt::Answered(response)
         }
         Exchange::NeverSent { failure, request } => {
@@ -196,9 +199,9 @@ async fn within_attempt_timeout(
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
     request: Request<RequestBody>,
-    interims: &Interims,
+    outbound: &Outbound<'_>,
 ) -> Exchange {
-    let exchange = exchange(worker, client, endpoint, request, interims);
+    let exchange = exchange(worker, client, endpoint, request, outbound.interims, outbound.upgrade);
     let Some(limit) = client.policy.attempt_timeout.value else { return exchange.await };
     tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
         let message = format!("{} for {}: no response within attempt_timeout ({limit:?})", endpoint.addr, client.bound);

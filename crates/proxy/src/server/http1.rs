@@ -62,8 +62,13 @@ where
                 *response.version_mut() = Version::HTTP_10;
             }
             progress.answering(until_close);
+            let tunnel = response.body_mut().take_tunnel();
+            let becomes_tunnel = tunnel.is_some();
+            if becomes_tunnel {
+                progress.becomes(tunnel);
+            }
             let unread = progress.is_uploading() && response.headers().contains_key(&WAYPOST_ERROR);
-            if unread || connection.draining().is_some() {
+            if !becomes_tunnel && (unread || connection.draining().is_some()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let keeps_length = response.status() == StatusCode::NOT_MODIFIED;
@@ -96,6 +101,10 @@ where
     })
     .await;
     let hyper::server::conn::http1::Parts { io, read_buf, .. } = serving.into_parts();
+    if let (Ended::Done(Ok(())), Some(tunnel)) = (&ended, progress.tunnel()) {
+        let idle = config.tunnel_idle_timeout;
+        return Box::pin(tunnel.run(io.into_inner().into_inner(), read_buf, idle)).await;
+    }
     end(connection, io.into_inner().into_inner(), ended, &progress, &read_buf).await;
 }
 

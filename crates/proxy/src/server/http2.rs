@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, DATE, HeaderValue, TRANSFER_ENCODING};
@@ -24,6 +25,7 @@ use crate::gather::{Drain, gathered};
 use crate::request::handle;
 use crate::request::interim::{Caller, Outbox};
 use crate::telemetry::Wire;
+use crate::tunnel::Http2Side;
 
 /// Serves streams until the client closes, nothing was asked for `idle_timeout`, or the connection drained.
 pub async fn serve<S>(connection: &Rc<Connection>, transport: Transport<S>)
@@ -33,7 +35,12 @@ where
     let _counted = connection.port.metrics.connected(Wire::Http2);
     let config = &connection.settings.config;
     let (transport, drain) = gathered(transport);
-    let handshake = h2::server::Builder::new()
+    let mut builder = h2::server::Builder::new();
+    if !config.upgrades.is_empty() {
+        // RFC 8441 section 3.
+        builder.enable_connect_protocol();
+    }
+    let handshake = builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(config.max_concurrent_streams)
@@ -147,8 +154,19 @@ impl Drop for OpenStream {
 /// One request and its answer. A reset by the client ends it wherever it is, and the endpoint's work with it.
 async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let length = content_length(request.headers());
+    // What comes on the stream of an extended CONNECT is no body (RFC 8441 section 5).
+    let extended = request.extensions().get::<Protocol>().is_some();
+    let mut tunnelled = None;
+    let idle = connection.settings.config.tunnel_idle_timeout;
     let request = request.map(|stream| {
-        if stream.is_end_stream() { Incoming::Empty } else { Incoming::Http2(Http2Body::new(stream, length)) }
+        if extended {
+            tunnelled = Some(stream);
+            Incoming::Empty
+        } else if stream.is_end_stream() {
+            Incoming::Empty
+        } else {
+            Incoming::Http2(Http2Body::new(stream, length))
+        }
     });
     let response = {
         let outbox = Rc::<Outbox>::default();
@@ -166,7 +184,15 @@ async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut re
         })
         .await
     };
-    let Some(response) = response else { return };
+    let Some(mut response) = response else { return };
+    if let (Some(tunnel), Some(receive)) = (response.body_mut().take_tunnel(), tunnelled) {
+        let head = response.map(drop);
+        match respond.send_response(head, false) {
+            Ok(send) => Box::pin(tunnel.run(Http2Side::new(receive, send), Bytes::new(), idle)).await,
+            Err(error) => tracing::debug!(%error, "a tunnel's head did not go out"),
+        }
+        return;
+    }
     if let Err(error) = send(response, &mut respond).await {
         tracing::debug!(%error, "a response did not go out whole");
     }

@@ -18,6 +18,8 @@ pub struct Listener {
     pub connections: AtomicU32,
     /// Requests under way now, over all workers; only counted where they are limited.
     pub requests: AtomicU32,
+    /// Tunnels that are open, or asked for, over all workers.
+    pub tunnels: AtomicU32,
     /// One for each worker, who takes it and keeps it.
     sockets: Vec<ArcSwapOption<TcpListener>>,
 }
@@ -45,7 +47,8 @@ impl Listener {
             next.listen(BACKLOG)?;
             sockets.push(ArcSwapOption::from_pointee(TcpListener::from(next)));
         }
-        Ok(Self { configured, addr, connections: AtomicU32::new(0), requests: AtomicU32::new(0), sockets })
+        let (connections, requests, tunnels) = Default::default();
+        Ok(Self { configured, addr, connections, requests, tunnels, sockets })
     }
 
     /// The worker's own socket; `None` when it was taken before.

@@ -140,6 +140,23 @@ impl Port {
         Err(Failure::new(Word::Overloaded, message).retryable())
     }
 
+    /// A place for one more tunnel.
+    ///
+    /// # Errors
+    /// [`Word::Overloaded`] when `max_tunnels` are open, or asked for, in the process.
+    pub fn admit_tunnel(&self) -> Result<TunnelPlace, Failure> {
+        let (listener, metrics) = (Arc::clone(&self.listener), Rc::clone(&self.metrics));
+        let place = TunnelPlace { listener, metrics, open: false };
+        let before = self.listener.tunnels.fetch_add(1, Ordering::Relaxed);
+        match self.settings.borrow().config.max_tunnels {
+            Some(limit) if before >= limit.get() => {
+                let message = format!("{} carries {limit} tunnels already (max_tunnels)", self.listener.addr);
+                Err(Failure::new(Word::Overloaded, message).retryable())
+            }
+            Some(_) | None => Ok(place),
+        }
+    }
+
     /// A place for one more connection; `None` when `max_connections` are open in the process.
     pub fn admit_connection(&self) -> Option<ConnectionPermit> {
         let permit = ConnectionPermit(Arc::clone(&self.listener));
@@ -172,5 +189,30 @@ pub struct ConnectionPermit(Arc<Listener>);
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection, or a stream, that became a tunnel or asks to.
+#[derive(Debug)]
+pub struct TunnelPlace {
+    listener: Arc<Listener>,
+    metrics: Rc<ServerMetrics>,
+    open: bool,
+}
+
+impl TunnelPlace {
+    /// It came about.
+    pub fn opened(&mut self) {
+        self.open = true;
+        self.metrics.tunnel_opened();
+    }
+}
+
+impl Drop for TunnelPlace {
+    fn drop(&mut self) {
+        self.listener.tunnels.fetch_sub(1, Ordering::Relaxed);
+        if self.open {
+            self.metrics.tunnel_closed();
+        }
     }
 }

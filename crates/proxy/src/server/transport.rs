@@ -34,6 +34,7 @@ use super::heads::{Fault, Heads};
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::{wake, wakes};
 use crate::tls::ServerStream;
+use crate::tunnel::Tunnel;
 
 /// What is below a [`Transport`].
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -84,6 +85,8 @@ pub struct Progress {
     clean: Cell<bool>,
     /// The answer ends with the connection.
     until_close: Cell<bool>,
+    /// What the connection becomes behind the answer.
+    tunnel: RefCell<Option<Box<Tunnel>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -101,6 +104,7 @@ impl Progress {
             interim: RefCell::default(),
             clean: Cell::new(true),
             until_close: Cell::new(false),
+            tunnel: RefCell::default(),
             waker: RefCell::default(),
         })
     }
@@ -154,6 +158,16 @@ impl Progress {
         }
         head.extend_from_slice(b"\r\n\r\n");
         wake(&self.waker);
+    }
+
+    /// Behind the answer the connection becomes `tunnel`.
+    pub fn becomes(&self, tunnel: Option<Box<Tunnel>>) {
+        *self.tunnel.borrow_mut() = tunnel;
+    }
+
+    /// What it has become.
+    pub fn tunnel(&self) -> Option<Box<Tunnel>> {
+        self.tunnel.take()
     }
 
     /// The answer's end can only be told by the connection's.

@@ -195,6 +195,8 @@ pub struct ServerMetrics {
     handshakes_pending: Cell<u64>,
     handshakes_evicted: Cell<u64>,
     overrides_refused: Cell<u64>,
+    tunnels: Cell<u64>,
+    tunnels_opened: Cell<u64>,
 }
 
 impl ServerMetrics {
@@ -224,6 +226,17 @@ impl ServerMetrics {
         self.handshakes_evicted.set(self.handshakes_evicted.get() + 1);
     }
 
+    /// A connection or stream became a tunnel.
+    pub fn tunnel_opened(&self) {
+        self.tunnels.set(self.tunnels.get() + 1);
+        self.tunnels_opened.set(self.tunnels_opened.get() + 1);
+    }
+
+    /// A tunnel ended.
+    pub fn tunnel_closed(&self) {
+        self.tunnels.set(self.tunnels.get().saturating_sub(1));
+    }
+
     /// A request's `l5d-dtab` was removed, since its sender may not override.
     pub fn override_refused(&self) {
         self.overrides_refused.set(self.overrides_refused.get() + 1);
@@ -245,6 +258,8 @@ impl Metrics for ServerMetrics {
             handshakes_pending: self.handshakes_pending.get(),
             handshakes_evicted: self.handshakes_evicted.get(),
             overrides_refused: self.overrides_refused.get(),
+            tunnels: self.tunnels.get(),
+            tunnels_opened: self.tunnels_opened.get(),
         }
     }
 }
@@ -268,6 +283,10 @@ pub struct ServerCounts {
     pub handshakes_evicted: u64,
     /// Requests whose `l5d-dtab` was removed.
     pub overrides_refused: u64,
+    /// Open tunnels.
+    pub tunnels: u64,
+    /// Tunnels that were opened.
+    pub tunnels_opened: u64,
 }
 
 impl Counts for ServerCounts {
@@ -280,6 +299,8 @@ impl Counts for ServerCounts {
         self.handshakes_pending += other.handshakes_pending;
         self.handshakes_evicted += other.handshakes_evicted;
         self.overrides_refused += other.overrides_refused;
+        self.tunnels += other.tunnels;
+        self.tunnels_opened += other.tunnels_opened;
     }
 }
 

@@ -151,8 +151,17 @@ fn servers(encoder: &mut Encoder, servers: &Family<ServerCounts>) {
     for (key, counts) in servers.iter() {
         encoder.sample("", &[("router", &key.router), ("server", &key.name)], counts.handshakes_pending);
     }
+    encoder.family(
+        Type::Gauge,
+        "waypost_server_tunnels",
+        "Connections and streams that speak another protocol, such as WebSocket.",
+    );
+    for (key, counts) in servers.iter() {
+        encoder.sample("", &[("router", &key.router), ("server", &key.name)], counts.tunnels);
+    }
     type Further = (&'static str, &'static str, fn(&ServerCounts) -> u64);
-    let further: [Further; 4] = [
+    let further: [Further; 5] = [
+        ("waypost_server_opened_tunnels", "Tunnels that were opened.", |counts| counts.tunnels_opened),
         ("waypost_server_accepted_connections", "Connections that came to speak HTTP.", |counts| counts.accepted),
         ("waypost_server_refused_connections", "Connections closed at once: too many.", |counts| counts.refused),
         (
