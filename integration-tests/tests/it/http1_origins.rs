@@ -139,3 +139,19 @@ async fn rfc9112_8_what_breaks_off_is_not_whole_for_http_1_0_either() {
         is_not_used_again(&users, &proxy, cut).await;
     }
 }
+
+#[tokio::test]
+async fn a_body_that_looks_like_a_refusal_is_a_body() {
+    let refusal = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 2 + refusal.len());
+    let steps = vec![Step::send(head), Step::send("ok"), Step::Gate, Step::send(refusal)];
+    let (users, proxy) = behind(Behaviour::Raw(steps)).await;
+    let mut client = proxy.http1().await;
+    for _ in 0..2 {
+        client.send(Ask::get("users", "/").to_http1()).await;
+        let mut framing = client.head().await.framing(wire::Framing::UntilClose).expect("framing");
+        assert_eq!(client.take(&mut framing, 2).await, "ok");
+        users.release(1);
+        assert_eq!(client.take(&mut framing, refusal.len()).await, refusal);
+    }
+}

@@ -81,6 +81,8 @@ pub struct Progress {
     broken: Cell<bool>,
     /// Interim responses, still to be written.
     interim: RefCell<Vec<u8>>,
+    /// No response is on its way out.
+    quiet: Cell<bool>,
     /// hyper has nothing left to write: an interim response may go out.
     clean: Cell<bool>,
     /// The answer ends with the connection.
@@ -102,6 +104,7 @@ impl Progress {
             ended: Cell::new(false),
             broken: Cell::new(false),
             interim: RefCell::default(),
+            quiet: Cell::new(true),
             clean: Cell::new(true),
             until_close: Cell::new(false),
             tunnel: RefCell::default(),
@@ -123,6 +126,7 @@ impl Progress {
     pub fn begin(&self) -> Option<Fault> {
         let number = self.requests.get();
         self.stage.set(Stage::Busy);
+        self.quiet.set(false);
         self.requests.set(number + 1);
         self.heads.borrow().fault(number)
     }
@@ -235,10 +239,11 @@ impl<S> Transport<S> {
 
     /// Takes what hyper writes while no request is with us: `true` if that was its own answer, which goes no further.
     fn is_own_answer(&self, written: &[u8]) -> bool {
-        if self.progress.stage.get() == Stage::Busy {
-            return false;
-        }
         if self.progress.own_answer.borrow().is_none() {
+            // A response may still be on its way out in `Waiting`, and its body may look like anything.
+            if !self.progress.quiet.get() {
+                return false;
+            }
             let Some(failure) = hypers_answer(written) else { return false };
             *self.progress.own_answer.borrow_mut() = Some(failure);
         }
@@ -263,13 +268,9 @@ impl<S: AsyncWrite + Unpin> Transport<S> {
     }
 }
 
-/// What hyper's status line means in our words; `None` for anything that is no such answer. A response that came
-/// through us may still be on its way out in `Waiting`: it names us (in `Via`, or in `waypost-error`), hyper does not.
+/// What hyper's status line means in our words; `None` for anything that is no such answer.
 fn hypers_answer(written: &[u8]) -> Option<Failure> {
     let status = written.strip_prefix(b"HTTP/1.")?.get(2..5)?;
-    if written.windows(OURS.len()).any(|window| window == OURS) {
-        return None;
-    }
     Some(match status {
         b"414" => Failure::new(Word::TargetTooLong, "the request's target is too long"),
         b"431" => Failure::new(
@@ -280,8 +281,6 @@ fn hypers_answer(written: &[u8]) -> Option<Failure> {
         _ => return None,
     })
 }
-
-const OURS: &[u8] = b"waypost";
 
 impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -339,6 +338,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // It is called when all that was to be written has been.
         self.progress.clean.set(true);
+        self.progress.quiet.set(self.progress.stage.get() != Stage::Busy);
         wakes(&self.progress.waker, cx.waker());
         ready!(self.poll_interim(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
