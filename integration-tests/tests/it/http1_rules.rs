@@ -442,3 +442,35 @@ async fn rfc9112_9_6_an_error_before_the_end_of_an_upload_says_that_it_closes() 
         }
     }
 }
+
+#[tokio::test]
+async fn rfc9110_7_6_what_goes_on_is_written_anew_and_says_the_same() {
+    let (users, proxy) = users().await;
+    let sent = b"POST /a%2Fb?c=d HTTP/1.1\r\nHost: users\r\nX-Two: 1\r\nX-Empty:\r\nx_under: a_b\r\nX-Two:  2\t \r\n\
+        X-Obs: caf\xe9\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\n\
+        Transfer-Encoding: Chunked\r\n\r\n3;ext=1\r\nabc\r\n0\r\n\r\n";
+    let (answer, _) = exchange(&proxy, sent).await;
+    answer.is(200);
+    let raw = users.last().raw;
+    let lines: Vec<&[u8]> = raw.split(|byte| *byte == b'\n').map(|line| line.trim_ascii_end()).collect();
+    assert_eq!(lines[0], b"POST /a%2Fb?c=d HTTP/1.1");
+    let count = |line: &[u8]| lines.iter().filter(|seen| seen.eq_ignore_ascii_case(line)).count();
+    for kept in [
+        &b"host: users"[..],
+        b"x-two: 1",
+        b"x-two: 2",
+        b"x-empty:",
+        b"x_under: a_b",
+        b"x-obs: caf\xe9",
+        b"transfer-encoding: chunked",
+        b"via: 1.1 waypost",
+    ] {
+        assert_eq!(count(kept), 1, "{}: {}", kept.escape_ascii(), raw.escape_ascii());
+    }
+    let text = raw.escape_ascii().to_string().to_lowercase();
+    for gone in ["x-hop", "keep-alive", "proxy-connection", "content-length", "connection:"] {
+        assert!(!text.contains(gone), "{gone}: {text}");
+    }
+    assert!(text.find("x-two: 1") < text.find("x-two: 2"), "RFC 9110 5.3: {text}");
+    assert_eq!(users.last().body.expect("a whole body").length, 3);
+}
