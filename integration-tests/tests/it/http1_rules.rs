@@ -474,3 +474,29 @@ async fn rfc9110_7_6_what_goes_on_is_written_anew_and_says_the_same() {
     assert!(text.find("x-two: 1") < text.find("x-two: 2"), "RFC 9110 5.3: {text}");
     assert_eq!(users.last().body.expect("a whole body").length, 3);
 }
+
+#[tokio::test]
+async fn rfc9110_7_7_an_upload_goes_on_after_an_answer_that_came_before_its_end() {
+    let users = Origin::named("users").http1().start().await;
+    let proxy = Spec::router("out")
+        .server("head_timeout = \"100ms\"")
+        .client("protocol = \"http1\"")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    users.now(Behaviour::Raw(vec![Step::send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"), Step::Body]));
+    let mut client = proxy.http1().await;
+    client.send("POST / HTTP/1.1\r\nHost: users\r\nContent-Length: 6\r\n\r\na").await;
+    assert_eq!(client.answer_to("POST").await.expect("an answer").is(200).text(), "ok");
+    client.send("b").await;
+    // The rest takes longer than a head may: other connections tell the time.
+    for _ in 0..3 {
+        let mut slow = proxy.http1().await;
+        slow.send("GET").await;
+        slow.answer_to("GET").await.expect("an answer").is(408);
+        client.send("c").await;
+    }
+    client.send(format!("d{NEXT}")).await;
+    assert_eq!(client.answer_to("GET").await.expect("an answer").is(200).text(), "ok");
+    assert_eq!(users.seen()[0].body.as_ref().map(|body| body.length), Some(6));
+}

@@ -195,7 +195,10 @@ impl Progress {
     /// Tells how many of the bytes the protocol may see; after fewer than all comes an error.
     fn received(&self, bytes: &[u8]) -> usize {
         if self.stage.get() == Stage::Waiting {
-            self.stage.set(Stage::Head);
+            // The answer may have come before the upload's end: that is no head yet.
+            if !self.is_uploading() {
+                self.stage.set(Stage::Head);
+            }
             self.since.set(Instant::now());
         }
         match self.heads.borrow_mut().pass(bytes) {
