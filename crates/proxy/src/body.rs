@@ -3,6 +3,7 @@
 //! [`RequestBody`] comes from a client and goes to an endpoint; [`Incoming`] is what either protocol delivers.
 //! What is sent back to the client, with what has to happen when it ends, is [`ResponseBody`].
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -107,13 +108,30 @@ pub struct Http2Body {
     length: Option<u64>,
     /// The request's body may still be on its way out: it ends with the response.
     upload: Option<PumpGuard>,
+    /// Told when it is given up before its end.
+    given_up: Option<Rc<Cell<bool>>>,
+}
+
+impl Drop for Http2Body {
+    fn drop(&mut self) {
+        if let Some(given_up) = &self.given_up {
+            given_up.set(!self.stream.is_end_stream());
+        }
+    }
 }
 
 impl Http2Body {
     /// `length` is the message's `content-length`, where it has one.
     #[must_use]
     pub fn new(stream: RecvStream, length: Option<u64>) -> Self {
-        Self { stream, data_done: false, length, upload: None }
+        Self { stream, data_done: false, length, upload: None, given_up: None }
+    }
+
+    /// Tells `given_up` when nobody reads it to its end.
+    #[must_use]
+    pub fn tells(mut self, given_up: &Rc<Cell<bool>>) -> Self {
+        self.given_up = Some(Rc::clone(given_up));
+        self
     }
 
     /// Ends `upload` with this body.

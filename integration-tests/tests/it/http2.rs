@@ -248,3 +248,15 @@ async fn server_connections_are_counted_by_protocol() {
     drop((http1, http2));
     proxy.metric_is("waypost_server_connections", &[], 0.0).await;
 }
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_an_upload_arrives() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out").server("max_body_bytes = \"1KiB\"").endpoint("users", users.addr()).start().await;
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = dir.path().join("upload");
+    std::fs::write(&file, vec![b'x'; 10 << 20]).expect("a file can be written");
+    let (data, url) = (format!("@{}", file.display()), format!("http://{}/", proxy.addr()));
+    let args = ["-H", "Host: users", "-H", "Expect:", "--http2-prior-knowledge", "--data-binary", &data, &url];
+    curl(&args).await.ok().is(413);
+}

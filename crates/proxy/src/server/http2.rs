@@ -12,7 +12,7 @@ use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, DATE, HeaderValue, TRANSFER_ENCODING};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
@@ -156,17 +156,18 @@ async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut re
     let length = content_length(request.headers());
     // What comes on the stream of an extended CONNECT is no body (RFC 8441 section 5).
     let extended = request.extensions().get::<Protocol>().is_some();
-    let mut tunnelled = None;
+    let (mut tunnelled, mut given_up) = (None, None);
     let idle = connection.settings.config.tunnel_idle_timeout;
     let request = request.map(|stream| {
         if extended {
             tunnelled = Some(stream);
-            Incoming::Empty
-        } else if stream.is_end_stream() {
-            Incoming::Empty
-        } else {
-            Incoming::Http2(Http2Body::new(stream, length))
+            return Incoming::Empty;
         }
+        if stream.is_end_stream() {
+            return Incoming::Empty;
+        }
+        let told = given_up.insert(Rc::default());
+        Incoming::Http2(Http2Body::new(stream, length).tells(told))
     });
     let response = {
         let outbox = Rc::<Outbox>::default();
@@ -186,15 +187,32 @@ async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut re
     };
     let Some(mut response) = response else { return };
     if let (Some(tunnel), Some(receive)) = (response.body_mut().take_tunnel(), tunnelled) {
-        let head = response.map(drop);
+        let mut head = response.map(drop);
+        date(head.headers_mut());
         match respond.send_response(head, false) {
             Ok(send) => Box::pin(tunnel.run(Http2Side::new(receive, send), Bytes::new(), idle)).await,
             Err(error) => tracing::debug!(%error, "a tunnel's head did not go out"),
         }
         return;
     }
-    if let Err(error) = send(response, &mut respond).await {
-        tracing::debug!(%error, "a response did not go out whole");
+    match send(response, &mut respond).await {
+        Err(error) => tracing::debug!(%error, "a response did not go out whole"),
+        Ok(()) if given_up.is_some_and(|given_up| given_up.get()) => {
+            // The stream is reset with its last handle (RFC 9113 section 8.1). Some clients, curl among them, forget an
+            // answer that such a reset follows at once; one that has read it resets the stream itself, or goes away.
+            let reset = poll_fn(|cx| respond.poll_reset(cx));
+            drop(tokio::time::timeout(LINGER, reset).await);
+        }
+        Ok(()) => {}
+    }
+}
+
+/// A response without a date gets one from whoever passes it on (RFC 9110 section 6.6.1).
+fn date(headers: &mut HeaderMap) {
+    if !headers.contains_key(DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        headers.insert(DATE, date);
     }
 }
 
@@ -206,12 +224,7 @@ async fn send(
     // These mean nothing in HTTP/2 (RFC 9113 section 8.2.2).
     parts.headers.remove(CONNECTION);
     parts.headers.remove(TRANSFER_ENCODING);
-    if !parts.headers.contains_key(DATE) {
-        // RFC 9110 section 6.6.1: a response without a date gets one from whoever passes it on.
-        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
-            parts.headers.insert(DATE, date);
-        }
-    }
+    date(&mut parts.headers);
     let ends = body.is_end_stream();
     let response = Response::from_parts(parts, ());
     let mut stream = respond.send_response(response, ends).map_err(body_http2::SendError::Connection)?;
@@ -230,4 +243,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a response that wait for the client, per stream.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
+/// How long a client is given to see an answer that came before the end of its upload.
+const LINGER: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(10);
