@@ -500,3 +500,21 @@ async fn rfc9110_7_7_an_upload_goes_on_after_an_answer_that_came_before_its_end(
     assert_eq!(client.answer_to("GET").await.expect("an answer").is(200).text(), "ok");
     assert_eq!(users.seen()[0].body.as_ref().map(|body| body.length), Some(6));
 }
+
+#[tokio::test]
+async fn a_get_or_head_with_a_body_of_unknown_length_keeps_it() {
+    let (users, proxy) = users().await;
+    for method in ["GET", "HEAD", "DELETE"] {
+        let head =
+            format!("{method} / HTTP/1.1\r\nHost: users\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n");
+        let mut client = proxy.http1().await;
+        client.send(head).await;
+        client.answer_to(method).await.expect("an answer").is(200);
+        let seen = users.last();
+        assert_eq!(seen.headers("transfer-encoding"), ["chunked"], "{method}");
+        assert_eq!(seen.body.map(|body| body.length), Some(5), "{method}");
+    }
+    let answer = proxy.http2().await.ask(&Ask { method: "GET".to_owned(), ..Ask::post("users", "/", "abcde") }).await;
+    answer.is(200);
+    assert_eq!(users.last().body.map(|body| body.length), Some(5), "from HTTP/2");
+}

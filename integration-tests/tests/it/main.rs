@@ -12,6 +12,7 @@ mod certs_cli;
 mod config_errors;
 mod delegate_cli;
 mod demo;
+mod differential;
 mod drain;
 mod errors;
 mod examples;

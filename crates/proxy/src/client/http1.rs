@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use http::header::{HeaderValue, TRANSFER_ENCODING};
 use http::{Request, StatusCode, Version};
+use http_body::Body;
 use hyper::client::conn::http1::{Builder, Parts, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
@@ -94,6 +96,11 @@ pub async fn send(
     upgrade: Option<&Upgrade>,
 ) -> Sent {
     *request.version_mut() = Version::HTTP_11;
+    let body = request.body();
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        // hyper takes a GET or HEAD for one without a body, unless it says so itself.
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     connection.upgrading.set(upgrade.is_some());
     let received_before = connection.received.bytes();
     let _watched = connection.received.watch(interims);

@@ -41,9 +41,10 @@ impl Fault {
     }
 }
 
-/// A trailer line that ends in LF alone: hyper would take it, and the request may have been handed on already.
+/// A trailer line that ends in LF alone, or a chunk size with white space behind it: hyper would take it, and the request
+/// may have been handed on already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BrokenTrailers {
+pub struct BrokenBody {
     /// So many of the bytes come before that line.
     pub good: usize,
 }
@@ -88,8 +89,8 @@ impl Heads {
     /// Takes the next bytes of the connection.
     ///
     /// # Errors
-    /// [`BrokenTrailers`]: no more than the good bytes may reach the parser.
-    pub fn pass(&mut self, all: &[u8]) -> Result<(), BrokenTrailers> {
+    /// [`BrokenBody`]: no more than the good bytes may reach the parser.
+    pub fn pass(&mut self, all: &[u8]) -> Result<(), BrokenBody> {
         let mut bytes = all;
         while !bytes.is_empty() {
             match self.state {
@@ -105,7 +106,7 @@ impl Heads {
                     let (line, rest) = bytes.split_at(end);
                     bytes = rest.get(1..).unwrap_or_default();
                     if !self.whole_line(line) {
-                        return Err(BrokenTrailers { good });
+                        return Err(BrokenBody { good });
                     }
                 }
             }
@@ -136,7 +137,7 @@ impl Heads {
         bytes.get(taken..).unwrap_or_default()
     }
 
-    /// `line` is the rest of a line without its LF; `false` where it breaks the trailers.
+    /// `line` is the rest of a line without its LF; `false` where it breaks the body.
     fn whole_line(&mut self, line: &[u8]) -> bool {
         if self.partial.is_empty() {
             let hash = !self.begun && memchr(b'#', line).is_some();
@@ -163,6 +164,10 @@ impl Heads {
             }
             (State::Trailers, Some([])) => self.next_head(),
             (State::ChunkEnd, Some([])) => self.state = State::ChunkSize,
+            (State::ChunkSize, Some(text)) if is_padded(text) => {
+                self.state = State::Off;
+                return false;
+            }
             (State::ChunkSize, Some(text)) => {
                 self.state = match chunk_size(text) {
                     Some(0) => State::Trailers,
@@ -279,6 +284,11 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// A size with white space behind it, and no extension (RFC 9112 section 7.1): hyper takes it, others may not.
+fn is_padded(line: &[u8]) -> bool {
+    line.trim_ascii_end().len() < line.len() && !line.contains(&b';')
 }
 
 /// Digits, then perhaps white space or extensions: as hyper takes it, but for rows of zeros.
@@ -421,6 +431,6 @@ mod tests {
     fn trailers_with_bare_line_ends_break_the_body() {
         let mut heads = Heads::default();
         heads.pass(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n").unwrap();
-        assert_eq!(heads.pass(b"A: b\r\nC: d\nE: f\r\n\r\n"), Err(BrokenTrailers { good: 6 }));
+        assert_eq!(heads.pass(b"A: b\r\nC: d\nE: f\r\n\r\n"), Err(BrokenBody { good: 6 }));
     }
 }

@@ -212,7 +212,7 @@ impl Progress {
 
     fn broke_off(&self) -> io::Result<()> {
         if self.broken.get() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a trailer line ends in LF without CR"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the framing of the body is faulty"));
         }
         Ok(())
     }
