@@ -29,8 +29,10 @@ bench: bench-naming ## measure a release build: what naming costs, and against o
 bench-naming: ## measure what naming costs
 	$(CARGO) bench -p waypost-routing -p waypost --bench dtab --bench route
 
-fuzz: ## look for texts that break a parser, a minute for each (SECONDS=60)
+fuzz: test-deps ## look for bytes that break a parser, or the whole proxy, a minute for each (SECONDS=60)
 	scripts/fuzz.sh $(or $(SECONDS),60)
+	WAYPOST_DIFFERENTIAL=10000 WAYPOST_FUZZ_SECONDS=$(or $(SECONDS),60) \
+	  $(CARGO) test -p integration-tests --test it -- differential hostile
 
 soak: test-deps ## a minute of load while certificates and trust change each second (SECONDS=60)
 	WAYPOST_SOAK_SECONDS=$(or $(SECONDS),60) $(CARGO) test -p integration-tests --test it tls_rotation -- --nocapture

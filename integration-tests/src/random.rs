@@ -38,4 +38,27 @@ impl Random {
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         std::iter::repeat_with(|| self.bits().to_le_bytes()).flatten().take(length).collect()
     }
+
+    /// Changes a few bytes anywhere, with a liking for those that mean something in HTTP/1.1. `bytes` are not none.
+    pub fn change(&mut self, bytes: &mut Vec<u8>) {
+        let at = self.below(bytes.len());
+        match self.below(6) {
+            0 if bytes.len() > 1 => drop(bytes.remove(at)),
+            1 => bytes.insert(at, *self.of(b"\r\n \t\0:,;0a\x7f\xff")),
+            2 => bytes[at] = u8::try_from(self.below(256)).expect("a byte"),
+            3 => bytes.truncate(at.max(1)),
+            4 => {
+                // A line ending of another kind.
+                if let Some(place) = bytes[at..].windows(2).position(|window| window == b"\r\n") {
+                    let endings: [&[u8]; 4] = [b"\n", b"\r", b"\r\r\n", b"\n\r"];
+                    let other = *self.of(&endings);
+                    bytes.splice(at + place..at + place + 2, other.iter().copied());
+                }
+            }
+            _ => {
+                let line = bytes[at..].iter().take(40).copied().collect::<Vec<_>>();
+                bytes.splice(at..at, line);
+            }
+        }
+    }
 }

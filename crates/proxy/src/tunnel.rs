@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 use crate::client::connect::Stream;
 use crate::client::endpoint::InFlight;
@@ -62,27 +63,64 @@ impl Tunnel {
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
-        let last = Rc::new(Cell::new(Instant::now()));
-        let mut client = Side { stream: client, early, last: Rc::clone(&last) };
+        let movement = Rc::new(Movement::new(idle));
+        let mut client = Side { stream: client, early, movement: Rc::clone(&movement) };
         let Switched { mut stream, early, held: _held } = self.endpoint;
         stream.tell_errors();
-        let mut endpoint = Side { stream, early, last: Rc::clone(&last) };
+        let mut endpoint = Side { stream, early, movement: Rc::clone(&movement) };
         let carried = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut endpoint, BUFFER, BUFFER);
         tokio::select! {
             carried = carried => match carried {
                 Ok((up, down)) => tracing::debug!(up, down, "a tunnel ended"),
                 Err(error) => tracing::debug!(%error, "a tunnel broke off"),
             },
-            () = silence(&last, idle) => tracing::debug!(?idle, "a tunnel in which nothing moved was closed"),
+            () = movement.silence() => tracing::debug!(?idle, "a tunnel in which nothing moved was closed"),
         }
     }
 }
 
-/// Waits until nothing has moved for `idle`.
-async fn silence(last: &Cell<Instant>, idle: Option<Duration>) {
-    let Some(idle) = idle else { return std::future::pending().await };
-    while last.get().elapsed() < idle {
-        tokio::time::sleep_until((last.get() + idle).into()).await;
+/// When anything moved last, and how long that may be ago.
+struct Movement {
+    last: Cell<Instant>,
+    limit: Cell<Option<Duration>>,
+    shortened: Notify,
+}
+
+impl Movement {
+    fn new(limit: Option<Duration>) -> Self {
+        Self { last: Cell::new(Instant::now()), limit: Cell::new(limit), shortened: Notify::new() }
+    }
+
+    fn note(&self) {
+        self.last.set(Instant::now());
+    }
+
+    /// One side ended. Whether it still listens can't be seen, and most who end are gone: the other has a little time.
+    fn one_ended(&self) {
+        self.note();
+        self.limit.set(Some(self.limit.get().map_or(HALF_CLOSED, |limit| limit.min(HALF_CLOSED))));
+        self.shortened.notify_one();
+    }
+
+    /// Waits until nothing has moved for too long.
+    async fn silence(&self) {
+        loop {
+            let due = self.limit.get().map(|limit| self.last.get() + limit);
+            if due.is_some_and(|due| due <= Instant::now()) {
+                return;
+            }
+            tokio::select! {
+                () = self.shortened.notified() => {}
+                () = sleep_until(due) => {}
+            }
+        }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -90,7 +128,7 @@ async fn silence(last: &Cell<Instant>, idle: Option<Duration>) {
 struct Side<S> {
     stream: S,
     early: Bytes,
-    last: Rc<Cell<Instant>>,
+    movement: Rc<Movement>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
@@ -100,8 +138,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
             buf.put_slice(&self.early.split_to(length));
             return Poll::Ready(Ok(()));
         }
+        let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.last.set(Instant::now());
+        if buf.filled().len() == before {
+            self.movement.one_ended();
+        } else {
+            self.movement.note();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -109,7 +152,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Side<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.last.set(Instant::now());
+        self.movement.note();
         Poll::Ready(Ok(written))
     }
 
@@ -186,5 +229,7 @@ impl AsyncWrite for Http2Side {
     }
 }
 
+/// How long the other side may be silent when one has ended.
+const HALF_CLOSED: Duration = Duration::from_secs(10);
 /// In each direction.
 const BUFFER: usize = 16 * 1024;

@@ -226,7 +226,7 @@ fn request(number: usize, random: &mut Random) -> Vec<u8> {
     }
     let mut bytes = format!("{}\r\n\r\n{content}", lines.join("\r\n")).into_bytes();
     for _ in 0..random.below(3) {
-        change(&mut bytes, random);
+        random.change(&mut bytes);
     }
     bytes
 }
@@ -267,29 +267,6 @@ const FIELDS: [&str; 34] = [
     "X-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "Max-Forwards: 0",
 ];
-
-/// A change of a few bytes anywhere.
-fn change(bytes: &mut Vec<u8>, random: &mut Random) {
-    let at = random.below(bytes.len());
-    match random.below(6) {
-        0 if bytes.len() > 1 => drop(bytes.remove(at)),
-        1 => bytes.insert(at, *random.of(b"\r\n \t\0:,;0a\x7f\xff")),
-        2 => bytes[at] = u8::try_from(random.below(256)).expect("a byte"),
-        3 => bytes.truncate(at.max(1)),
-        4 => {
-            // A line ending of another kind.
-            if let Some(place) = bytes[at..].windows(2).position(|window| window == b"\r\n") {
-                let endings: [&[u8]; 4] = [b"\n", b"\r", b"\r\r\n", b"\n\r"];
-                let other = *random.of(&endings);
-                bytes.splice(at + place..at + place + 2, other.iter().copied());
-            }
-        }
-        _ => {
-            let line = bytes[at..].iter().take(40).copied().collect::<Vec<_>>();
-            bytes.splice(at..at, line);
-        }
-    }
-}
 
 /// What a client sends on one connection: two requests, of which the second is right.
 async fn send(proxy: SocketAddr, bytes: Vec<u8>) {

@@ -21,6 +21,7 @@ mod fallback;
 mod files;
 mod harness;
 mod headers;
+mod hostile;
 mod http1_interim;
 mod http1_origins;
 mod http1_rules;
