@@ -14,7 +14,8 @@ test: test-deps fmt-check lint ## all checks: format, lints, tests, documentatio
 	$(CARGO) test --workspace --no-fail-fast
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
-lint: ## clippy over everything; a warning is an error
+lint: ## clippy over everything, a warning is an error; licences and sources of dependencies
+	scripts/cargo-deny.sh
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 
 fmt: ## format the sources
