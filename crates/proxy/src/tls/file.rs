@@ -257,8 +257,11 @@ fn is_encrypted(content: &[u8]) -> bool {
 /// What the file seems to hold instead of what was looked for.
 fn hint_at_content(content: &[u8]) -> Option<String> {
     const DER_SEQUENCE: &[u8] = &[0x30, 0x82];
+    const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
     let hint = if content.iter().all(u8::is_ascii_whitespace) {
         "the file is empty"
+    } else if content.starts_with(BYTE_ORDER_MARK) {
+        "it begins with a byte order mark, which hides the first line: save it without one"
     } else if content.starts_with(DER_SEQUENCE) {
         "it looks like DER: convert it to PEM, e.g. with openssl x509 -inform der"
     } else if contains(content, b"-----BEGIN CERTIFICATE REQUEST-----") {

@@ -166,6 +166,14 @@ fn der_gets_a_hint() {
 }
 
 #[test]
+fn a_byte_order_mark_gets_a_hint() {
+    let dir = Dir::new();
+    let content = format!("\u{feff}{}", dir.text("web.pem"));
+    dir.write("bom.pem", content);
+    assert!(dir.server("bom.pem", "web.key")[0].hint.as_ref().unwrap().contains("byte order mark"));
+}
+
+#[test]
 fn an_encrypted_key_is_said_to_be_one() {
     let dir = Dir::new();
     for content in [
