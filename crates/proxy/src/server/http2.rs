@@ -128,11 +128,13 @@ impl Streams {
     fn start(&self, connection: &Rc<Connection>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let open = OpenStream::new(&self.open);
         let connection = Rc::clone(connection);
-        // It ends with its stream, and all streams end with the connection: each learns of it by `poll_reset`.
-        drop(self.tasks.spawn_local(async move {
+        // A request's whole way is some kilobytes: a task copies what it is made of several times, and so gets a pointer.
+        let whole = Box::pin(async move {
             let _open = open;
             stream(connection, request, respond).await;
-        }));
+        });
+        // It ends with its stream, and all streams end with the connection: each learns of it by `poll_reset`.
+        drop(self.tasks.spawn_local(whole));
     }
 }
 
