@@ -96,8 +96,13 @@ impl Verifying {
         let certificate = Certificate::read(leaf)
             .map_err(|error| TlsFailure::Other(format!("must be {}; it presented what is {error}", self.wanted)))?;
         let parsed = EndEntityCert::try_from(leaf).map_err(|error| self.chain_failure(&error, &certificate))?;
-        let path =
-            self.verify_chain(&parsed, intermediates, now).map_err(|error| self.chain_failure(&error, &certificate))?;
+        let path = self.verify_chain(&parsed, intermediates, now).map_err(|error| {
+            if matches!(error, webpki::Error::UnknownRevocationStatus) {
+                let why = self.without_list(&parsed, intermediates);
+                return TlsFailure::Untrusted(self.phrase(&certificate, &why));
+            }
+            self.chain_failure(&error, &certificate)
+        })?;
         if self.is_named(&parsed, &certificate, &path) {
             Ok(())
         } else {
@@ -188,9 +193,6 @@ impl Verifying {
                 "says that {issuer} issued it, but the key of that name that {trust} trusts did not sign it"
             ));
         }
-        if matches!(error, E::UnknownRevocationStatus) {
-            return Some(format!("was issued by {issuer}, and none of the `crls` covers every CA of its chain"));
-        }
         if matches!(error, E::CaUsedAsEndEntity) {
             return Some(
                 "is a CA's own (basicConstraints CA:TRUE) and can't stand for a server; issue a leaf with it"
@@ -207,6 +209,30 @@ impl Verifying {
             );
         }
         matches!(error, E::PathLenConstraintViolated).then(|| "has more CAs above it than its chain allows".to_owned())
+    }
+
+    /// Which CAs of the chain have no list, from the leaf on; none is named where there is a list that is not for it.
+    fn without_list(&self, leaf: &EndEntityCert<'_>, intermediates: &[CertificateDer<'_>]) -> String {
+        let sent: Vec<_> = intermediates.iter().filter_map(|der| EndEntityCert::try_from(der).ok()).collect();
+        let mut missing = Vec::new();
+        let mut issued = leaf;
+        // The chain can't be longer than what was sent, but may go round.
+        for _ in 0..=sent.len() {
+            if !self.crls.iter().any(|list| list.issuer() == issued.issuer())
+                && let Ok(certificate) = Certificate::read(&issued.der())
+            {
+                missing.push(certificate.issuer);
+            }
+            let above =
+                sent.iter().find(|above| above.subject() == issued.issuer() && above.subject() != issued.subject());
+            let Some(above) = above else { break };
+            issued = above;
+        }
+        missing.dedup();
+        match missing.as_slice() {
+            [] => "or one above it may be revoked: none of the `crls` covers every CA of its chain".to_owned(),
+            missing => format!("or one above it may be revoked: none of the `crls` is of {}", list(missing)),
+        }
     }
 
     fn phrase(&self, certificate: &Certificate, why: &str) -> String {

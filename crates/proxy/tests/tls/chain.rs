@@ -122,7 +122,7 @@ async fn a_ca_that_no_list_covers_is_not_trusted() {
     let client = lab.verify_with("users.example.com", |settings| settings.crls = vec![crl.clone()]);
     let failure = handshake(&client, &lab.server(&lab.ca.leaf(|_| {}))).await.0.unwrap_err();
     assert_eq!(failure.word(), "tls_untrusted");
-    assert!(failure.to_string().contains("crls"), "{failure}");
+    assert!(failure.to_string().contains("none of the `crls` is of CN=ca"), "{failure}");
 }
 
 #[tokio::test]
