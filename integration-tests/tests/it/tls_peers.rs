@@ -326,3 +326,170 @@ async fn openssl_as_caller_sees_chain_protocol_and_resumption() {
         assert!(said.contains("ALPN protocol: h2"), "{version}: {said}");
     }
 }
+
+/// A self-signed RSA certificate for `web.example.com`, which the harness's own authority can't make.
+async fn rsa(dir: &std::path::Path) {
+    let file = |name: &str| dir.join(name).display().to_string();
+    let (key, cert) = (file("rsa.key"), file("rsa.pem"));
+    let names = ["-subj", "/CN=web", "-addext", "subjectAltName=DNS:web.example.com"];
+    let leaf = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    let base = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", &key, "-out", &cert];
+    command::program("openssl", &[&base[..], &names, &leaf].concat()).await.exits(0);
+}
+
+#[tokio::test]
+async fn openssl_is_shown_the_certificate_whose_key_it_can_use() {
+    let ca = Ca::new();
+    let tls = "[routers.servers.tls]\ncert = \"web.pem\"\nkey = \"web.key\"\n\
+               [[routers.servers.tls.certificates]]\ncert = \"rsa.pem\"\nkey = \"rsa.key\"\n\
+               [[routers.servers.tls.certificates]]\ncert = \"again.pem\"\nkey = \"again.key\"\n";
+    let spec = Spec::router("in")
+        .identity("web", &ca.issue(&["web.example.com"]))
+        .identity("again", &ca.issue(&["web.example.com"]))
+        .server(tls);
+    rsa(spec.dir()).await;
+    let proxy = spec.start().await;
+    let addr = proxy.addr().to_string();
+    let (ec, rsa) = ("PKEY: id-ecPublicKey", "PKEY: rsaEncryption");
+    for (args, key) in [
+        (&["-tls1_3"][..], ec),
+        (&["-tls1_2"], ec),
+        (&["-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256"], rsa),
+        (&["-tls1_2", "-sigalgs", "RSA+SHA256"], rsa),
+        (&["-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256"], ec),
+    ] {
+        let base = ["s_client", "-connect", &addr, "-servername", "web.example.com"];
+        let said = command::program("openssl", &[&base[..], args].concat()).await.stdout;
+        assert!(said.contains(key), "{args:?}: {said}");
+    }
+    // The third is like the first, and nobody is ever shown it.
+    let checked = waypost(&["check", &proxy.spec().config_arg()]).await;
+    let said = format!("{}{}", checked.stdout, checked.stderr);
+    assert_eq!(said.matches("certificate-never-shown").count(), 1, "{said}");
+    assert!(said.contains("again.pem: is never shown: for web.example.com"), "{said}");
+}
+
+#[tokio::test]
+async fn openssl_as_caller_speaks_only_the_versions_of_the_server() {
+    let ca = Ca::new();
+    for (allowed, version, works) in
+        [("1.3", "-tls1_3", true), ("1.3", "-tls1_2", false), ("1.2", "-tls1_2", true), ("1.2", "-tls1_3", false)]
+    {
+        let proxy = Spec::router("in")
+            .identity("web", &ca.issue(&["web.example.com"]))
+            .server(&format!("tls = {{ cert = \"web.pem\", key = \"web.key\", protocols = [\"{allowed}\"] }}"))
+            .start()
+            .await;
+        let addr = proxy.addr().to_string();
+        let args = ["s_client", "-connect", &addr, "-servername", "web.example.com", version];
+        let ran = command::program("openssl", &args).await;
+        assert_eq!(ran.code == 0, works, "{version} where {allowed} is allowed: {ran:?}");
+        assert_eq!(ran.stdout.contains("BEGIN CERTIFICATE"), works, "{version}: {ran:?}");
+        let labels = [("outcome", if works { "success" } else { "other" })];
+        proxy.metric_is("waypost_server_tls_handshakes_total", &labels, 1.0).await;
+    }
+}
+
+#[tokio::test]
+async fn openssl_is_given_tickets_that_allow_no_early_data() {
+    let ca = Ca::new();
+    let users = Origin::http("users").await;
+    let proxy = serving(&ca, &users).await;
+    let addr = proxy.addr();
+    let file = |name: &str| proxy.spec().path(name).display().to_string();
+    let session = file("session.pem");
+    let client = format!(
+        "openssl s_client -connect {addr} -servername web.example.com -cert '{}' -key '{}' -tls1_3",
+        file("caller.pem"),
+        file("caller.key")
+    );
+    let ask = "GET / HTTP/1.1\\r\\nHost: users\\r\\nConnection: close\\r\\n\\r\\n";
+    let first = format!("printf '{ask}' | {client} -sess_out '{session}' -ign_eof");
+    let said = command::program("bash", &["-c", &first]).await.stdout;
+    assert!(said.contains("HTTP/1.1 200 OK") && said.contains("Max Early Data: 0"), "{said}");
+    let early = file("early");
+    std::fs::write(&early, "GET / HTTP/1.1\r\nHost: users\r\n\r\n").expect("the test's directory can be written");
+    let said = command::program("bash", &["-c", &format!("{client} -sess_in '{session}' -early_data '{early}'")]).await;
+    assert!(said.stdout.contains("Early data was not sent"), "{said:?}");
+    assert_eq!(users.requests(), 1);
+}
+
+#[tokio::test]
+async fn curl_may_come_without_a_certificate_but_not_with_a_bad_one() {
+    let ca = Ca::new();
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("in")
+        .trust("ca", &ca)
+        .identity("web", &ca.issue(&["web.example.com"]))
+        .identity("caller", &ca.issue(&["spiffe://test/caller"]))
+        .identity("stranger", &Ca::new().issue(&["spiffe://test/caller"]))
+        .identity("ended", &ca.sign(Leaf::new(&["spiffe://test/caller"]).expired()))
+        .server("tls = { cert = \"web.pem\", key = \"web.key\", client_ca = \"ca.pem\", require_client_cert = false }")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    let port = proxy.addr().port();
+    let (url, resolve) = (format!("https://web.example.com:{port}/"), format!("web.example.com:{port}:127.0.0.1"));
+    let file = |name: &str| proxy.spec().path(name).display().to_string();
+    let trust = file("ca.pem");
+    let base = [url.as_str(), "--resolve", &resolve, "--cacert", &trust, "-H", "Host: users"];
+    curl(&base).await.ok().is(200);
+    assert_eq!(users.last().header("l5d-client-id"), None);
+    for (stem, outcome) in [("caller", "success"), ("stranger", "unknown_issuer"), ("ended", "expired")] {
+        let (cert, key) = (file(&format!("{stem}.pem")), file(&format!("{stem}.key")));
+        let reached = users.requests();
+        let ran = curl(&[&base[..], &["--cert", &cert, "--key", &key]].concat()).await;
+        assert_eq!(
+            (ran.code == 0, users.requests() - reached),
+            (stem == "caller", usize::from(stem == "caller")),
+            "{stem}"
+        );
+        let expected = if stem == "caller" { 2.0 } else { 1.0 };
+        proxy.metric_is("waypost_server_tls_handshakes_total", &[("outcome", outcome)], expected).await;
+    }
+    let known: Vec<_> =
+        users.seen().iter().filter_map(|seen| seen.header("l5d-client-id").map(str::to_owned)).collect();
+    assert_eq!(known, ["spiffe://test/caller"]);
+}
+
+#[tokio::test]
+async fn nginx_is_verified_by_the_roots_of_the_system_where_there_is_no_trust() {
+    let ca = Ca::new();
+    let own = ca.issue(&["users.example.com"]);
+    let directives = "ssl_certificate own.pem; ssl_certificate_key own.key; location / { return 200 ok; }";
+    let files = [("own.pem", own.cert_pem.as_str()), ("own.key", &own.key_pem)];
+    let nginx = Nginx::start("ssl", directives, &files).await;
+    let tls = "tls = { kind = \"static\", common_name = \"users.example.com\" }";
+    for (roots, known) in [(&ca, true), (&Ca::new(), false)] {
+        let spec = Spec::router("out").trust("roots", roots).client_at("/#/fs/users", tls);
+        let file = spec.path("roots.pem").display().to_string();
+        let proxy = spec.endpoint("users", nginx.addr()).start_with(&[("SSL_CERT_FILE", &file)]).await;
+        let answer = proxy.get("users", "/").await;
+        if known {
+            answer.is(200);
+        } else {
+            answer.is_error(502, "tls_untrusted");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nginx_speaks_what_alpn_offers() {
+    let ca = Ca::new();
+    let own = ca.issue(&["users.example.com"]);
+    let directives = "ssl_certificate own.pem; ssl_certificate_key own.key;\n\
+                      location / { return 200 \"$server_protocol $ssl_alpn_protocol\"; }";
+    let files = [("own.pem", own.cert_pem.as_str()), ("own.key", &own.key_pem)];
+    let nginx = Nginx::start("ssl http2", directives, &files).await;
+    for (keys, expected) in [
+        ("", "HTTP/2.0 h2"),
+        (", alpn = [\"http/1.1\"]", "HTTP/1.1 http/1.1"),
+        (", alpn = [\"h2\"]", "HTTP/2.0 h2"),
+        (", alpn = []", "HTTP/1.1 "),
+    ] {
+        let tls = static_tls("users.example.com").replace(" }", &format!("{keys} }}"));
+        let spec = Spec::router("out").trust("ca", &ca).client_at("/#/fs/users", &tls);
+        let proxy = spec.endpoint("users", nginx.addr()).start().await;
+        assert_eq!(proxy.get("users", "/").await.is(200).text(), expected, "{keys}");
+    }
+}
