@@ -366,7 +366,7 @@ async fn openssl_is_shown_the_certificate_whose_key_it_can_use() {
     let checked = waypost(&["check", &proxy.spec().config_arg()]).await;
     let said = format!("{}{}", checked.stdout, checked.stderr);
     assert_eq!(said.matches("certificate-never-shown").count(), 1, "{said}");
-    assert!(said.contains("again.pem: is never shown: for web.example.com"), "{said}");
+    assert!(said.contains("again.pem: is never shown: callers who ask for web.example.com"), "{said}");
 }
 
 #[tokio::test]
