@@ -91,6 +91,13 @@ impl TestProxy {
         self.process.id()
     }
 
+    /// Its memory now, in KiB (RSS).
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// A GET over HTTP/1.1 on a connection of its own.
     pub async fn get(&self, host: &str, target: &str) -> Answer {
         self.ask(&Ask::get(host, target)).await

@@ -7,11 +7,13 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http_body::{Body, Frame, SizeHint};
 
+use self::pace::Pace;
 use crate::client::http2::PumpGuard;
 use crate::request::headers::clean_trailers;
 use crate::request::interim::{Expectation, Hold};
@@ -19,6 +21,7 @@ use crate::request::observe::Observation;
 use crate::tunnel::{Switched, Tunnel};
 
 pub mod http2;
+pub mod pace;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,12 @@ pub enum BodyError {
     TooLong {
         /// What the server's configuration allows.
         limit: u64,
+    },
+    /// Its sender was waited for too long.
+    #[error("less than {} bytes of the body came within body_timeout ({limit:?})", pace::PROGRESS)]
+    Stalled {
+        /// What the server's configuration allows.
+        limit: Duration,
     },
 }
 
@@ -165,33 +174,37 @@ impl Http2Body {
     }
 }
 
-/// What a client sends, bounded by its server's `max_body_bytes`.
+/// What a client sends, bounded by its server's `max_body_bytes` and `body_timeout`.
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
-    hold: Option<Box<Hold>>,
-    limit: Option<u64>,
+    /// Nothing for a body without bytes.
+    watch: Option<Box<Watch>>,
+}
+
+/// What is looked at while a body passes.
+#[derive(Debug)]
+struct Watch {
+    hold: Option<Hold>,
+    pace: Option<Pace>,
+    limit: u64,
     seen: u64,
 }
 
 impl RequestBody {
-    /// Passes on at most `limit` bytes; `None` is no bound.
+    /// Passes on at most `limit` bytes; `None` is no bound. Given up where it comes more slowly than `pace`, where there
+    /// is one; not read before `expectation` is met, where there is one.
     #[must_use]
-    pub fn new(inner: Incoming, limit: Option<u64>) -> Self {
-        Self { inner, hold: None, limit, seen: 0 }
-    }
-
-    /// Nothing of it is read before `expectation` is met.
-    #[must_use]
-    pub fn held(mut self, expectation: Rc<Expectation>) -> Self {
-        self.hold = Some(Box::new(Hold::new(expectation)));
-        self
+    pub fn new(inner: Incoming, limit: Option<u64>, pace: Option<Pace>, expectation: Option<Rc<Expectation>>) -> Self {
+        let watch = Watch { hold: expectation.map(Hold::new), pace, limit: limit.unwrap_or(u64::MAX), seen: 0 };
+        let watch = (!inner.is_end_stream()).then(|| Box::new(watch));
+        Self { inner, watch }
     }
 
     /// A body without bytes.
     #[must_use]
-    pub fn empty() -> Self {
-        Self::new(Incoming::Empty, None)
+    pub const fn empty() -> Self {
+        Self { inner: Incoming::Empty, watch: None }
     }
 }
 
@@ -200,20 +213,29 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(hold) = &mut self.hold {
+        let Self { inner, watch } = &mut *self;
+        let Some(watch) = watch else { return Pin::new(inner).poll_frame(cx).map(cleaned) };
+        if let Some(hold) = &mut watch.hold {
             if let Err(error) = ready!(hold.poll(cx)) {
                 return Poll::Ready(Some(Err(error)));
             }
-            self.hold = None;
+            watch.hold = None;
         }
-        let frame = cleaned(ready!(Pin::new(&mut self.inner).poll_frame(cx)));
-        if let (Some(limit), Some(Ok(frame))) = (self.limit, &frame) {
-            self.seen += frame.data_ref().map_or(0, Bytes::len) as u64;
-            if self.seen > limit {
-                return Poll::Ready(Some(Err(BodyError::TooLong { limit })));
+        let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) else {
+            let Some(pace) = &mut watch.pace else { return Poll::Pending };
+            return pace.poll_stalled(cx).map(|stalled| Some(Err(stalled)));
+        };
+        if let Some(Ok(frame)) = &frame {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            if let Some(pace) = &mut watch.pace {
+                pace.came(length);
+            }
+            watch.seen += length as u64;
+            if watch.seen > watch.limit {
+                return Poll::Ready(Some(Err(BodyError::TooLong { limit: watch.limit })));
             }
         }
-        Poll::Ready(frame)
+        Poll::Ready(cleaned(frame))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -28,9 +28,11 @@ use self::observe::Observation;
 use self::route::Route;
 use self::send::{Outbound, send};
 use self::upgrade::Upgrade;
+use crate::body::pace::{Answered, Pace};
 use crate::body::{Incoming, RequestBody, ResponseBody};
+use crate::config::ServerConfig;
 use crate::server::connection::Connection;
-use crate::telemetry::Class;
+use crate::telemetry::{Class, Termination};
 use crate::tunnel::Tunnel;
 
 /// A request's only exit: whatever happened is seen once and answered once.
@@ -39,7 +41,7 @@ pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request
     let (parts, body) = request.into_parts();
     let asked = Asked::of(&parts.method, parts.version, &parts.headers);
     let mut observation = Observation::begin(router, &parts);
-    match forward(&connection, caller, parts, body, &mut observation).await {
+    match forward(&connection, caller, asked, parts, body, &mut observation).await {
         Ok(Reply::Endpoints(response)) => pass_on(&connection, asked, response, observation),
         Ok(Reply::Own(response)) => {
             observation.answered(response.status(), Class::Success);
@@ -47,6 +49,9 @@ pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request
         }
         Err(failure) => {
             observation.failed(&failure);
+            if failure.word == Word::RequestTimeout {
+                connection.port.metrics.terminated(Termination::BodyTimeout);
+            }
             // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
             let failure = if observation.is_held() { failure.closing() } else { failure };
             answer(&failure, asked)
@@ -63,6 +68,7 @@ enum Reply {
 async fn forward(
     connection: &Connection,
     caller: Caller,
+    asked: Asked,
     mut parts: Parts,
     body: Incoming,
     observation: &mut Observation,
@@ -76,12 +82,9 @@ async fn forward(
     if let Some(response) = max_forwards::last_hop(&mut parts, !body.is_end_stream())? {
         return Ok(Reply::Own(Box::new(response)));
     }
-    let mut body = within_limit(&parts, body, settings.config.max_body_bytes)?;
     let expectation = expects.then(|| Expectation::new(&caller));
-    if let Some(expectation) = &expectation {
-        observation.waiting = Some(Waiting(Rc::clone(expectation)));
-        body = body.held(Rc::clone(expectation));
-    }
+    observation.waiting = expectation.clone().map(Waiting);
+    let (body, answered) = bounded(asked, &parts, body, &settings.config, expectation.clone())?;
     let interims = Interims { caller, expectation, clear: connection.trust.clear };
     observation.permit = Some(connection.port.admit()?);
     let context = headers::take(&mut parts.headers, connection.trust, settings.config.max_call_depth)?;
@@ -118,6 +121,9 @@ async fn forward(
             left => tokio::time::timeout(left, sent).await.unwrap_or_else(|_| Err(late(&route))),
         },
     };
+    if let Some(answered) = answered {
+        answered.set(true);
+    }
     response.map(Reply::Endpoints)
 }
 
@@ -163,16 +169,29 @@ fn pass_on(
     Response::from_parts(parts, body)
 }
 
-/// A body that says beforehand that it is too long is not begun (RFC 9110 section 15.5.14).
-fn within_limit(parts: &Parts, body: Incoming, limit: Option<u64>) -> Result<RequestBody, Failure> {
+/// A request's body within `max_body_bytes` and `body_timeout`, and who is to be told when its response begins.
+///
+/// One that says beforehand that it is too long is not begun (RFC 9110 section 15.5.14). gRPC streams may be silent for
+/// as long as they live.
+fn bounded(
+    asked: Asked,
+    parts: &Parts,
+    body: Incoming,
+    config: &ServerConfig,
+    expectation: Option<Rc<Expectation>>,
+) -> Result<(RequestBody, Option<Answered>), Failure> {
+    let limit = config.max_body_bytes;
     let told = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    match (limit, told) {
-        (Some(limit), Some(told)) if told > limit => {
-            let message = format!("the request's body has {told} bytes, and {limit} are allowed (max_body_bytes)");
-            Err(Failure::new(Word::BodyTooLong, message).retryable().closing())
-        }
-        _ => Ok(RequestBody::new(body, limit)),
+    if let (Some(limit), Some(told)) = (limit, told)
+        && told > limit
+    {
+        let message = format!("the request's body has {told} bytes, and {limit} are allowed (max_body_bytes)");
+        return Err(Failure::new(Word::BodyTooLong, message).retryable().closing());
     }
+    let patience = config.body_timeout.filter(|_| !body.is_end_stream() && !asked.grpc);
+    let answered = patience.map(|_| Answered::default());
+    let pace = patience.zip(answered.clone()).map(|(patience, answered)| Pace::new(patience, answered));
+    Ok((RequestBody::new(body, limit, pace, expectation), answered))
 }
 
 /// The deadline that came with the call, or our own total time out, whichever is earlier.

@@ -19,7 +19,7 @@ pub use histogram::{Histogram, HistogramCounts};
 pub use labels::{Kind, Label, LabelTable};
 pub use metrics::{
     CacheCounts, CacheMetrics, Class, ClientCounts, ClientMetrics, ConnectionGuard, Counts, RouterCounts,
-    RouterMetrics, ServerCounts, ServerMetrics, ServiceCounts, ServiceMetrics, TLS_OUTCOMES, Wire,
+    RouterMetrics, ServerCounts, ServerMetrics, ServiceCounts, ServiceMetrics, TLS_OUTCOMES, Termination, Wire,
 };
 pub use registry::WorkerMetrics;
 pub use report::{

@@ -9,7 +9,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use waypost::telemetry::prometheus::{Format, Process, Scrape, render};
 use waypost::telemetry::{
-    Class, ClientReport, ControlMetrics, EndpointReport, LabelTable, MetricsReport, Reloads, Wire, WorkerMetrics,
+    Class, ClientReport, ControlMetrics, EndpointReport, LabelTable, MetricsReport, Reloads, Termination, Wire,
+    WorkerMetrics,
 };
 use waypost_naming::Path;
 
@@ -58,6 +59,7 @@ fn metrics() -> MetricsReport {
     client.tls_handshake("no such outcome");
     let server = worker.server(&out, SocketAddr::from((Ipv4Addr::LOCALHOST, 4140)));
     let _accepted = server.connected(Wire::Http1);
+    server.terminated(Termination::Flood);
     server.override_refused();
     worker.router(&out).answered("negative");
     let cache = worker.cache(&out, "routes");
@@ -159,6 +161,13 @@ fn plain_text() {
     # HELP waypost_server_tunnels Connections and streams that speak another protocol, such as WebSocket.
     # TYPE waypost_server_tunnels gauge
     waypost_server_tunnels{router="out",server="127.0.0.1:4140"} 0
+    # HELP waypost_server_terminations_total Connections and streams of callers that waypost ended, by why.
+    # TYPE waypost_server_terminations_total counter
+    waypost_server_terminations_total{router="out",server="127.0.0.1:4140",reason="head_timeout"} 0
+    waypost_server_terminations_total{router="out",server="127.0.0.1:4140",reason="body_timeout"} 0
+    waypost_server_terminations_total{router="out",server="127.0.0.1:4140",reason="write_timeout"} 0
+    waypost_server_terminations_total{router="out",server="127.0.0.1:4140",reason="malformed"} 0
+    waypost_server_terminations_total{router="out",server="127.0.0.1:4140",reason="flood"} 1
     # HELP waypost_server_opened_tunnels_total Tunnels that were opened.
     # TYPE waypost_server_opened_tunnels_total counter
     waypost_server_opened_tunnels_total{router="out",server="127.0.0.1:4140"} 0

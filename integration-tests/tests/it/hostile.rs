@@ -24,12 +24,8 @@ struct Held {
 }
 
 fn held(proxy: &TestProxy) -> Held {
-    let of = |what: &str| format!("/proc/{}/{what}", proxy.id());
-    let files = std::fs::read_dir(of("fd")).expect("the process runs").count();
-    let status = std::fs::read_to_string(of("status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
-    let resident_kib = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    Held { files, resident_kib }
+    let files = std::fs::read_dir(format!("/proc/{}/fd", proxy.id())).expect("the process runs").count();
+    Held { files, resident_kib: proxy.resident_kib() }
 }
 
 /// Files are given back, memory has not grown by much, and nothing has panicked.

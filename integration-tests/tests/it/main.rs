@@ -34,6 +34,7 @@ mod reload;
 mod retries;
 mod routes_property;
 mod routing;
+mod slow;
 mod streaming;
 mod tls_identity;
 mod tls_matrix;

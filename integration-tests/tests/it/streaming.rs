@@ -159,15 +159,10 @@ async fn one_slow_reader_stalls_no_other_stream() {
 
 #[tokio::test]
 async fn slow_reader_costs_a_bounded_amount_of_memory() {
-    let resident = |proxy: &TestProxy| -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
-    };
     for endpoint_http2 in [false, true] {
         let huge = Behaviour::Reply { status: 200, fields: vec![], body: "x".repeat(60_000_000) };
         let (origin, proxy) = behind(endpoint_http2, huge).await;
-        let before = resident(&proxy);
+        let before = proxy.resident_kib();
         let mut http1 = proxy.http1().await;
         http1.send(Ask::get("users", "/").to_http1()).await;
         http1.head().await;
@@ -178,7 +173,7 @@ async fn slow_reader_costs_a_bounded_amount_of_memory() {
         for _ in 0..200 {
             proxy.get("users", "/").await.is(200);
         }
-        let grown = resident(&proxy).saturating_sub(before);
+        let grown = proxy.resident_kib().saturating_sub(before);
         assert!(grown < 40_000, "{grown} kB for two readers that do not read");
     }
 }

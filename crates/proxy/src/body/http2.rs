@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -19,18 +20,21 @@ pub enum SendError {
     /// The peer wants no more of it.
     #[error("the peer reset the stream: {0}")]
     Reset(Reason),
+    /// The peer took nothing of it for too long; the stream was reset.
+    #[error("the peer took nothing for {0:?}")]
+    Stalled(Duration),
     /// The connection is gone.
     #[error("the connection broke off")]
     Connection(#[source] h2::Error),
 }
 
-/// Sends `body` to its end, trailers included.
+/// Sends `body` to its end, trailers included; waits for the peer's credit, but at no time longer than `patience`.
 ///
 /// Dropping the future resets the stream.
 ///
 /// # Errors
 /// As [`SendError`] says; the stream is over in any case.
-pub async fn send<B>(mut body: B, stream: &mut SendStream<Bytes>) -> Result<(), SendError>
+pub async fn send<B>(mut body: B, stream: &mut SendStream<Bytes>, patience: Option<Duration>) -> Result<(), SendError>
 where
     B: Body<Data = Bytes, Error = BodyError> + Unpin,
 {
@@ -53,7 +57,7 @@ where
         match frame.into_data() {
             Ok(data) => {
                 let last = body.is_end_stream();
-                send_data(data, last, stream).await?;
+                send_data(data, last, stream, patience).await?;
                 if last {
                     return Ok(());
                 }
@@ -66,7 +70,12 @@ where
     }
 }
 
-async fn send_data(mut data: Bytes, last: bool, stream: &mut SendStream<Bytes>) -> Result<(), SendError> {
+async fn send_data(
+    mut data: Bytes,
+    last: bool,
+    stream: &mut SendStream<Bytes>,
+    patience: Option<Duration>,
+) -> Result<(), SendError> {
     if data.is_empty() && last {
         // The end itself needs no credit.
         return stream.send_data(data, true).map_err(SendError::Connection);
@@ -74,10 +83,14 @@ async fn send_data(mut data: Bytes, last: bool, stream: &mut SendStream<Bytes>) 
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         if stream.capacity() == 0 {
-            match poll_fn(|cx| stream.poll_capacity(cx)).await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(SendError::Connection(error)),
-                None => return Err(SendError::Reset(Reason::CANCEL)),
+            match credit(stream, patience).await {
+                Some(Some(Ok(_))) => {}
+                Some(Some(Err(error))) => return Err(SendError::Connection(error)),
+                Some(None) => return Err(SendError::Reset(Reason::CANCEL)),
+                None => {
+                    stream.send_reset(Reason::CANCEL);
+                    return Err(SendError::Stalled(patience.unwrap_or_default()));
+                }
             }
         }
         let part = data.split_to(stream.capacity().min(data.len()));
@@ -87,4 +100,16 @@ async fn send_data(mut data: Bytes, last: bool, stream: &mut SendStream<Bytes>) 
         }
     }
     Ok(())
+}
+
+/// What h2 says when there is some; `None` when there was none for too long.
+async fn credit(
+    stream: &mut SendStream<Bytes>,
+    patience: Option<Duration>,
+) -> Option<Option<Result<usize, h2::Error>>> {
+    let credit = poll_fn(|cx| stream.poll_capacity(cx));
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, credit).await.ok(),
+        None => Some(credit.await),
+    }
 }

@@ -191,7 +191,7 @@ pub async fn send(
     let told = Rc::clone(&broken);
     let pump = (!ends).then(|| {
         PumpGuard(worker.spawn(async move {
-            match body_http2::send(body, &mut stream).await {
+            match body_http2::send(body, &mut stream, None).await {
                 Err(SendError::Source(error)) => *told.borrow_mut() = Some(Failure::from(&error)),
                 Err(error) => tracing::debug!(%error, "a request's body did not go out whole"),
                 Ok(()) => {}

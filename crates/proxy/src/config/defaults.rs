@@ -75,6 +75,8 @@ pub(super) const MAX_TUNNELS: Bounded<NonZeroU32> = Bounded::new(count(10_000), 
 pub(super) const TUNNEL_IDLE_TIMEOUT: Bounded<Duration> = Bounded::new(HOUR, MILLISECOND, DAY);
 pub(super) const HEAD_TIMEOUT: Bounded<Duration> = Bounded::new(secs(10), MILLISECOND, HOUR);
 pub(super) const IDLE_TIMEOUT: Bounded<Duration> = Bounded::new(secs(60), MILLISECOND, DAY);
+pub(super) const BODY_TIMEOUT: Bounded<Duration> = Bounded::new(secs(30), MILLISECOND, DAY);
+pub(super) const WRITE_TIMEOUT: Bounded<Duration> = Bounded::new(secs(60), MILLISECOND, DAY);
 pub(super) const MAX_HEAD_BYTES: Bounded<Bytes> = Bounded::new(Bytes(64 * KIB), Bytes(KIB), Bytes(MIB));
 pub(super) const MAX_HEADERS: Bounded<u32> = Bounded::new(100, 1, 10_000);
 pub(super) const MAX_BODY_BYTES: Bounds<Bytes> = Bounds::new(Bytes(1), Bytes(TIB));
@@ -217,6 +219,8 @@ fn servers() -> Vec<(&'static str, Column)> {
         ("max_pending_handshakes", bounded(PENDING_HANDSHAKES)),
         ("head_timeout", bounded(HEAD_TIMEOUT)),
         ("idle_timeout", bounded(IDLE_TIMEOUT)),
+        ("body_timeout", bounded(BODY_TIMEOUT)),
+        ("write_timeout", bounded(WRITE_TIMEOUT)),
         ("max_head_bytes", bounded(MAX_HEAD_BYTES)),
         ("max_headers", bounded(MAX_HEADERS)),
         ("max_body_bytes", within(OFF, MAX_BODY_BYTES)),

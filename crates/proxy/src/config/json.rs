@@ -128,6 +128,8 @@ fn server(server: &ServerConfig) -> Value {
         "max_pending_handshakes": server.max_pending_handshakes,
         "head_timeout": show_duration(server.head_timeout),
         "idle_timeout": show_duration(server.idle_timeout),
+        "body_timeout": time_out(server.body_timeout),
+        "write_timeout": time_out(server.write_timeout),
         "max_head_bytes": show_size(server.max_head_bytes.into()),
         "max_headers": server.max_headers,
         "clear_context": server.clear_context,

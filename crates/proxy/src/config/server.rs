@@ -37,6 +37,10 @@ pub struct ServerConfig {
     pub head_timeout: Duration,
     /// Time without a request after which a connection is closed. Default 60 s.
     pub idle_timeout: Duration,
+    /// Time in which too little of a request's body comes, before its response begins. Default 30 s.
+    pub body_timeout: Option<Duration>,
+    /// Time in which a client takes nothing of what is sent to it. Default 60 s.
+    pub write_timeout: Option<Duration>,
     /// Bytes of a request's head. Default 64 KiB.
     pub max_head_bytes: u32,
     /// Header fields of a request. Default 100.
@@ -88,7 +92,6 @@ impl ServerConfig {
         let context = section.take("context");
         let upgrades = section.take("upgrades");
         let max_tunnels = section.take("max_tunnels");
-        let tunnel_idle_timeout = section.take("tunnel_idle_timeout");
         let read = Self {
             ip,
             port: port.unwrap_or_default(),
@@ -98,6 +101,8 @@ impl ServerConfig {
                 .unwrap_or(Some(defaults::MAX_CONNECTIONS.default)),
             head_timeout: section.duration("head_timeout", defaults::HEAD_TIMEOUT, reader),
             idle_timeout: section.duration("idle_timeout", defaults::IDLE_TIMEOUT, reader),
+            body_timeout: section.time_out("body_timeout", defaults::BODY_TIMEOUT, reader),
+            write_timeout: section.time_out("write_timeout", defaults::WRITE_TIMEOUT, reader),
             max_head_bytes: section.size("max_head_bytes", defaults::MAX_HEAD_BYTES, reader),
             max_headers: section.integer("max_headers", defaults::MAX_HEADERS, reader),
             clear_context: section.flag("clear_context", false, reader),
@@ -116,9 +121,7 @@ impl ServerConfig {
             max_tunnels: max_tunnels
                 .and_then(|item| item.limit(defaults::MAX_TUNNELS.bounds, reader))
                 .unwrap_or(Some(defaults::MAX_TUNNELS.default)),
-            tunnel_idle_timeout: tunnel_idle_timeout
-                .and_then(|item| item.time_out(defaults::TUNNEL_IDLE_TIMEOUT.bounds, reader))
-                .unwrap_or(Some(defaults::TUNNEL_IDLE_TIMEOUT.default)),
+            tunnel_idle_timeout: section.time_out("tunnel_idle_timeout", defaults::TUNNEL_IDLE_TIMEOUT, reader),
             tls: None,
             from,
         };

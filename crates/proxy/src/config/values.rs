@@ -73,6 +73,16 @@ impl Section<'_> {
         self.take(key).and_then(|item| item.duration(of.bounds, reader)).unwrap_or(of.default)
     }
 
+    /// The duration at `key`, `None` for `"none"`, or its default.
+    pub(super) fn time_out(
+        &mut self,
+        key: &'static str,
+        of: Bounded<Duration>,
+        reader: &mut Reader<'_>,
+    ) -> Option<Duration> {
+        self.take(key).and_then(|item| item.time_out(of.bounds, reader)).unwrap_or(Some(of.default))
+    }
+
     /// The size at `key`, or its default; the bounds have to fit.
     pub(super) fn size(&mut self, key: &'static str, of: Bounded<Bytes>, reader: &mut Reader<'_>) -> u32 {
         let size = self.take(key).and_then(|item| item.size(of.bounds, reader)).unwrap_or(of.default.0);

@@ -145,7 +145,7 @@ impl Word {
 
     /// The request itself is at fault, whatever endpoint it was on its way to.
     pub const fn is_callers(self) -> bool {
-        matches!(self, Self::BadRequest | Self::BodyTooLong)
+        matches!(self, Self::BadRequest | Self::BodyTooLong | Self::RequestTimeout)
     }
 
     /// The word itself.
@@ -223,6 +223,7 @@ impl From<&BodyError> for Failure {
     fn from(body: &BodyError) -> Self {
         let word = match body {
             BodyError::TooLong { .. } => Word::BodyTooLong,
+            BodyError::Stalled { .. } => Word::RequestTimeout,
             BodyError::Http1(_) | BodyError::Http2(_) | BodyError::Unwanted => Word::BadRequest,
         };
         Self::new(word, body.to_string()).closing()

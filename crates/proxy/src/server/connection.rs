@@ -19,6 +19,7 @@ use super::{http1, http2};
 use crate::config::{ContextFrom, ServerConfig};
 use crate::request::answer::{Failure, Word};
 use crate::request::headers::{L5D_CLIENT_ID, Trust};
+use crate::telemetry::Termination;
 use crate::tls::PeerIdentity;
 use crate::worker::Worker;
 
@@ -171,7 +172,8 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, accepted: Accepted) {
             Ok(Ok(Detected::Http1(prefix))) => (false, prefix),
             Ok(Ok(Detected::Http2(prefix))) => (true, prefix),
             // Nobody there, or nothing said in time: there is no request to answer.
-            Ok(Ok(Detected::Nothing) | Err(_)) | Err(_) => return,
+            Ok(Ok(Detected::Nothing) | Err(_)) => return,
+            Err(_) => return port.metrics.terminated(Termination::HeadTimeout),
         };
         let connection = Connection::new(worker, port, settings, peer, None);
         return speak(connection, stream, prefix, http2).await;

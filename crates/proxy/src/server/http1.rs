@@ -18,10 +18,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::connection::Connection;
 use super::transport::{Progress, Socket, Stage, Transport};
 use crate::body::{Incoming, ResponseBody};
+use crate::cause::is_time_out;
+use crate::config::ServerConfig;
 use crate::request::answer::{Failure, WAYPOST_ERROR, Word, raw_answer};
 use crate::request::handle;
 use crate::request::interim::Caller;
-use crate::telemetry::Wire;
+use crate::telemetry::{Termination, Wire};
 
 /// Why a connection ended.
 enum Ended {
@@ -84,7 +86,7 @@ where
             return Poll::Ready(Ended::Done(result));
         }
         // A head that began, or draining, may be due before what is watched for. Busy connections need no look.
-        if progress.stage().0 != Stage::Busy {
+        if progress.stage().0 != Stage::Busy && !progress.is_sending() {
             let due = deadline(connection, &progress).into();
             if due < watch.deadline() {
                 watch.as_mut().reset(due);
@@ -113,20 +115,26 @@ async fn end<S>(connection: &Connection, mut stream: S, ended: Ended, progress: 
 where
     S: Socket,
 {
+    let metrics = &connection.port.metrics;
     match ended {
         Ended::Idle => {}
         Ended::SlowHead => {
+            metrics.terminated(Termination::HeadTimeout);
             let limit = connection.settings.config.head_timeout;
             let message = format!("the request's head did not come within head_timeout ({limit:?})");
             last_words(connection, &mut stream, &Failure::new(Word::RequestTimeout, message)).await;
         }
         Ended::Done(result) => {
             if let Some(failure) = progress.own_answer() {
+                metrics.terminated(Termination::Malformed);
                 last_words(connection, &mut stream, &in_full(failure, unread)).await;
                 linger(connection, &mut stream).await;
             } else if let Err(error) = result {
                 // Cut off, so that nobody takes what was sent for whole.
                 tracing::debug!(%error, "connection of a client ended");
+                if is_time_out(&error) {
+                    metrics.terminated(Termination::WriteTimeout);
+                }
                 if progress.ends_with_connection() {
                     stream.reset_on_close();
                 }
@@ -203,19 +211,24 @@ fn deadline(connection: &Connection, progress: &Progress) -> Instant {
     let config = &connection.settings.config;
     let (stage, since) = progress.stage();
     match (stage, connection.draining()) {
+        // Other time outs hold while we are at work, or the client takes its answer; look again later.
+        (Stage::Busy, _) => later(config),
+        (Stage::Waiting, _) if progress.is_sending() => later(config),
         (Stage::Waiting, Some(draining)) => since.max(draining) + LAME_DUCK,
         // The first request is awaited like a head: a client that connects has something to say.
         (Stage::Waiting, None) if progress.requests() == 0 => since + config.head_timeout,
         (Stage::Waiting, None) => since + config.idle_timeout,
         (Stage::Head, _) => since + config.head_timeout,
-        // Other time outs hold while we are at work; look again later.
-        (Stage::Busy, _) => Instant::now() + config.head_timeout.min(config.idle_timeout),
     }
+}
+
+fn later(config: &ServerConfig) -> Instant {
+    Instant::now() + config.head_timeout.min(config.idle_timeout)
 }
 
 fn expired(connection: &Connection, progress: &Progress, now: Instant) -> Option<Ended> {
     let (stage, _) = progress.stage();
-    if stage == Stage::Busy || deadline(connection, progress) > now {
+    if stage == Stage::Busy || progress.is_sending() || deadline(connection, progress) > now {
         return None;
     }
     Some(if stage == Stage::Head { Ended::SlowHead } else { Ended::Idle })

@@ -19,12 +19,15 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::transport::Transport;
-use crate::body::{Http2Body, Incoming, ResponseBody, http2 as body_http2};
+use crate::body::http2::{self as body_http2, SendError};
+use crate::body::{Http2Body, Incoming, ResponseBody};
+use crate::cause::is_time_out;
 use crate::client::http2::content_length;
+use crate::config::ServerConfig;
 use crate::gather::{Drain, gathered};
 use crate::request::handle;
 use crate::request::interim::{Caller, Outbox};
-use crate::telemetry::Wire;
+use crate::telemetry::{Termination, Wire};
 use crate::tunnel::Http2Side;
 
 /// Serves streams until the client closes, nothing was asked for `idle_timeout`, or the connection drained.
@@ -35,20 +38,9 @@ where
     let _counted = connection.port.metrics.connected(Wire::Http2);
     let config = &connection.settings.config;
     let (transport, drain) = gathered(transport);
-    let mut builder = h2::server::Builder::new();
-    if !config.upgrades.is_empty() {
-        // RFC 8441 section 3.
-        builder.enable_connect_protocol();
-    }
-    let handshake = builder
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(config.max_concurrent_streams)
-        .max_header_list_size(config.max_head_bytes)
-        .max_send_buffer_size(MAX_SEND_BUFFER)
-        .handshake::<_, Bytes>(transport);
+    let handshake = builder(config).handshake::<_, Bytes>(transport);
     let Some(Ok(mut serving)) = with_drain(&drain, config.head_timeout, handshake).await else { return };
-    let streams = Streams { tasks: TaskTracker::new(), open: Rc::default() };
+    let streams = Streams::default();
     let watch = tokio::time::sleep(config.idle_timeout);
     let mut watch = std::pin::pin!(watch);
     let mut used = Instant::now();
@@ -62,6 +54,9 @@ where
         }
         loop {
             match serving.poll_accept(cx) {
+                Poll::Ready(Some(Ok(_))) if streams.retracted.are_a_flood() => {
+                    serving.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
                 Poll::Ready(Some(Ok((request, respond)))) => streams.start(connection, request, respond),
                 Poll::Ready(ended) => {
                     // Last words, such as why the connection ends; the peer may not want to hear them.
@@ -98,9 +93,38 @@ where
         Poll::Pending
     })
     .await;
+    let flood = streams.retracted.are_a_flood().then_some(Termination::Flood);
+    if let Some(why) = flood.or_else(|| ended.as_ref().err().and_then(termination)) {
+        connection.port.metrics.terminated(why);
+    }
     if let Err(error) = ended {
         tracing::debug!(%error, "connection of a client ended");
     }
+}
+
+/// Whether it was waypost that ended the connection, and why; a peer that goes away is nothing to count.
+fn termination(error: &io::Error) -> Option<Termination> {
+    if is_time_out(error) {
+        return Some(Termination::WriteTimeout);
+    }
+    let error = error.get_ref()?.downcast_ref::<h2::Error>().filter(|error| error.is_library())?;
+    let flood = error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+    Some(if flood { Termination::Flood } else { Termination::Malformed })
+}
+
+fn builder(config: &ServerConfig) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    if !config.upgrades.is_empty() {
+        // RFC 8441 section 3.
+        builder.enable_connect_protocol();
+    }
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(config.max_concurrent_streams)
+        .max_header_list_size(config.max_head_bytes)
+        .max_send_buffer_size(MAX_SEND_BUFFER);
+    builder
 }
 
 /// The handshake, with what it writes going out; `None` when it takes too long.
@@ -119,19 +143,43 @@ async fn with_drain<S: AsyncWrite + Unpin, T>(
     tokio::time::timeout(limit, drained).await.ok()
 }
 
+#[derive(Default)]
 struct Streams {
     tasks: TaskTracker,
     open: Rc<Cell<usize>>,
+    retracted: Rc<Retracted>,
+}
+
+/// Requests that the client took back before they were answered. Each has cost us more than it cost the client
+/// (CVE-2023-44487), so there may be [`RETRACTED_AT_ONCE`], and [`RETRACTED_PER_SECOND`] in the long run.
+#[derive(Default)]
+struct Retracted {
+    level: Cell<f64>,
+    last: Cell<Option<Instant>>,
+}
+
+impl Retracted {
+    fn add(&self, now: Instant) {
+        let since = self.last.replace(Some(now)).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        self.level.set((self.level.get() - since.as_secs_f64() * RETRACTED_PER_SECOND).max(0.0) + 1.0);
+    }
+
+    fn are_a_flood(&self) -> bool {
+        self.level.get() > RETRACTED_AT_ONCE
+    }
 }
 
 impl Streams {
     fn start(&self, connection: &Rc<Connection>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let open = OpenStream::new(&self.open);
         let connection = Rc::clone(connection);
+        let retracted = Rc::clone(&self.retracted);
         // A request's whole way is some kilobytes: a task copies what it is made of several times, and so gets a pointer.
         let whole = Box::pin(async move {
             let _open = open;
-            stream(connection, request, respond).await;
+            if stream(connection, request, respond).await.is_none() {
+                retracted.add(Instant::now());
+            }
         });
         // It ends with its stream, and all streams end with the connection: each learns of it by `poll_reset`.
         drop(self.tasks.spawn_local(whole));
@@ -153,13 +201,19 @@ impl Drop for OpenStream {
     }
 }
 
-/// One request and its answer. A reset by the client ends it wherever it is, and the endpoint's work with it.
-async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+/// One request and its answer. A reset by the client ends it wherever it is, and the endpoint's work with it; `None`
+/// where that was before its answer began.
+async fn stream(
+    connection: Rc<Connection>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) -> Option<()> {
     let length = content_length(request.headers());
     // What comes on the stream of an extended CONNECT is no body (RFC 8441 section 5).
     let extended = request.extensions().get::<Protocol>().is_some();
     let (mut tunnelled, mut given_up) = (None, None);
-    let idle = connection.settings.config.tunnel_idle_timeout;
+    let settings = Rc::clone(&connection.settings);
+    let metrics = Rc::clone(&connection.port.metrics);
     let request = request.map(|stream| {
         if extended {
             tunnelled = Some(stream);
@@ -187,18 +241,26 @@ async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut re
         })
         .await
     };
-    let Some(mut response) = response else { return };
+    let mut response = response?;
     if let (Some(tunnel), Some(receive)) = (response.body_mut().take_tunnel(), tunnelled) {
         let mut head = response.map(drop);
         date(head.headers_mut());
         match respond.send_response(head, false) {
-            Ok(send) => Box::pin(tunnel.run(Http2Side::new(receive, send), Bytes::new(), idle)).await,
+            Ok(send) => {
+                let idle = settings.config.tunnel_idle_timeout;
+                Box::pin(tunnel.run(Http2Side::new(receive, send), Bytes::new(), idle)).await;
+            }
             Err(error) => tracing::debug!(%error, "a tunnel's head did not go out"),
         }
-        return;
+        return Some(());
     }
-    match send(response, &mut respond).await {
-        Err(error) => tracing::debug!(%error, "a response did not go out whole"),
+    match send(response, &mut respond, settings.config.write_timeout).await {
+        Err(error) => {
+            if matches!(error, SendError::Stalled(_)) {
+                metrics.terminated(Termination::WriteTimeout);
+            }
+            tracing::debug!(%error, "a response did not go out whole");
+        }
         Ok(()) if given_up.is_some_and(|given_up| given_up.get()) => {
             // The stream is reset with its last handle (RFC 9113 section 8.1). Some clients, curl among them, forget an
             // answer that such a reset follows at once; one that has read it resets the stream itself, or goes away.
@@ -207,6 +269,7 @@ async fn stream(connection: Rc<Connection>, request: Request<RecvStream>, mut re
         }
         Ok(()) => {}
     }
+    Some(())
 }
 
 /// A response without a date gets one from whoever passes it on (RFC 9110 section 6.6.1).
@@ -221,7 +284,8 @@ fn date(headers: &mut HeaderMap) {
 async fn send(
     response: Response<ResponseBody>,
     respond: &mut SendResponse<Bytes>,
-) -> Result<(), body_http2::SendError> {
+    patience: Option<Duration>,
+) -> Result<(), SendError> {
     let (mut parts, body) = response.into_parts();
     // These mean nothing in HTTP/2 (RFC 9113 section 8.2.2).
     parts.headers.remove(CONNECTION);
@@ -229,12 +293,12 @@ async fn send(
     date(&mut parts.headers);
     let ends = body.is_end_stream();
     let response = Response::from_parts(parts, ());
-    let mut stream = respond.send_response(response, ends).map_err(body_http2::SendError::Connection)?;
+    let mut stream = respond.send_response(response, ends).map_err(SendError::Connection)?;
     if ends {
         return Ok(());
     }
-    let sent = body_http2::send(body, &mut stream).await;
-    if let Err(body_http2::SendError::Reset(_)) = &sent {
+    let sent = body_http2::send(body, &mut stream, patience).await;
+    if let Err(SendError::Reset(_)) = &sent {
         stream.send_reset(Reason::CANCEL);
     }
     sent
@@ -247,4 +311,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 /// How long a client is given to see an answer that came before the end of its upload.
 const LINGER: Duration = Duration::from_secs(1);
+/// A client with a hundred streams may give them all up now and then, as it does when a deadline passes.
+const RETRACTED_AT_ONCE: f64 = 500.0;
+const RETRACTED_PER_SECOND: f64 = 100.0;
 const TICK: Duration = Duration::from_millis(10);

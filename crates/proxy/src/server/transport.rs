@@ -136,6 +136,11 @@ impl Progress {
         self.heads.borrow().is_in_body_of(self.requests.get().saturating_sub(1))
     }
 
+    /// Nothing is with us, but the last response is still on its way out.
+    pub fn is_sending(&self) -> bool {
+        self.stage.get() == Stage::Waiting && !self.quiet.get()
+    }
+
     /// The client may still be sending something that nobody will read.
     pub fn has_unread(&self) -> bool {
         !self.ended.get() && !self.heads.borrow().is_between()
@@ -341,6 +346,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // It is called when all that was to be written has been.
         self.progress.clean.set(true);
+        if self.progress.is_sending() {
+            self.progress.since.set(Instant::now());
+        }
         self.progress.quiet.set(self.progress.stage.get() != Stage::Busy);
         wakes(&self.progress.waker, cx.waker());
         ready!(self.poll_interim(cx))?;

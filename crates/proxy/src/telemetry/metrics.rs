@@ -197,9 +197,44 @@ pub struct ServerMetrics {
     overrides_refused: Cell<u64>,
     tunnels: Cell<u64>,
     tunnels_opened: Cell<u64>,
+    terminations: [Cell<u64>; Termination::ALL.len()],
+}
+
+/// Why waypost ended a client's connection, or one of its streams.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Termination {
+    /// No request's head came within `head_timeout`.
+    HeadTimeout,
+    /// Too little of a request's body came within `body_timeout`.
+    BodyTimeout,
+    /// The client took nothing for `write_timeout`, or is gone without a word.
+    WriteTimeout,
+    /// It broke the rules of the protocol.
+    Malformed,
+    /// It kept to the rules, and did too much that is of no use: resets, empty frames, endless heads.
+    Flood,
+}
+
+impl Termination {
+    /// With the words of the metric.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::HeadTimeout, "head_timeout"),
+        (Self::BodyTimeout, "body_timeout"),
+        (Self::WriteTimeout, "write_timeout"),
+        (Self::Malformed, "malformed"),
+        (Self::Flood, "flood"),
+    ];
 }
 
 impl ServerMetrics {
+    /// A connection or stream was ended.
+    pub fn terminated(&self, why: Termination) {
+        let all = Termination::ALL.iter().zip(&self.terminations);
+        for (_, count) in all.filter(|((known, _), _)| *known == why) {
+            count.set(count.get() + 1);
+        }
+    }
+
     /// A connection's protocol became known: it counts as open until the guard is dropped.
     pub fn connected(self: &Rc<Self>, wire: Wire) -> ConnectionGuard {
         self.accepted.set(self.accepted.get() + 1);
@@ -260,6 +295,7 @@ impl Metrics for ServerMetrics {
             overrides_refused: self.overrides_refused.get(),
             tunnels: self.tunnels.get(),
             tunnels_opened: self.tunnels_opened.get(),
+            terminations: self.terminations.each_ref().map(Cell::get),
         }
     }
 }
@@ -287,6 +323,8 @@ pub struct ServerCounts {
     pub tunnels: u64,
     /// Tunnels that were opened.
     pub tunnels_opened: u64,
+    /// In the order of [`Termination::ALL`].
+    pub terminations: [u64; Termination::ALL.len()],
 }
 
 impl Counts for ServerCounts {
@@ -301,6 +339,7 @@ impl Counts for ServerCounts {
         self.overrides_refused += other.overrides_refused;
         self.tunnels += other.tunnels;
         self.tunnels_opened += other.tunnels_opened;
+        merge_all(&mut self.terminations, &other.terminations);
     }
 }
 

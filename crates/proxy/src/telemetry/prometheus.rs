@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 pub use super::process::Process;
 
 use super::histogram::HistogramCounts;
-use super::metrics::{ClientCounts, ServerCounts, ServiceCounts, TLS_OUTCOMES};
+use super::metrics::{ClientCounts, ServerCounts, ServiceCounts, TLS_OUTCOMES, Termination};
 use super::report::{ClientReport, ControlMetrics, Family, MetricsReport, OTHER, Reloads, SeriesKey};
 use crate::tls::Nearness;
 
@@ -158,6 +158,13 @@ fn servers(encoder: &mut Encoder, servers: &Family<ServerCounts>) {
     );
     for (key, counts) in servers.iter() {
         encoder.sample("", &[("router", &key.router), ("server", &key.name)], counts.tunnels);
+    }
+    let help = "Connections and streams of callers that waypost ended, by why.";
+    encoder.family(Type::Counter, "waypost_server_terminations", help);
+    for (key, counts) in servers.iter() {
+        for ((_, reason), count) in Termination::ALL.iter().zip(counts.terminations) {
+            encoder.sample("_total", &[("router", &key.router), ("server", &key.name), ("reason", reason)], count);
+        }
     }
     type Further = (&'static str, &'static str, fn(&ServerCounts) -> u64);
     let further: [Further; 5] = [
