@@ -2,7 +2,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt fmt-check bench bench-naming fuzz soak doc test-deps
+.PHONY: help demo test lint fmt fmt-check bench bench-naming fuzz floods soak doc test-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ fuzz: test-deps ## look for bytes that break a parser, or the whole proxy, a min
 	scripts/fuzz.sh $(or $(SECONDS),60)
 	WAYPOST_DIFFERENTIAL=10000 WAYPOST_FUZZ_SECONDS=$(or $(SECONDS),60) \
 	  $(CARGO) test -p integration-tests --test it -- differential hostile
+
+floods: test-deps ## clients that flood or dawdle, with 10,000 connections, five seconds each (SECONDS=5)
+	$(CARGO) build --release -p waypost
+	WAYPOST_FLOOD_SECONDS=$(or $(SECONDS),5) WAYPOST_BIN=$(CURDIR)/target/release/waypost \
+	  $(CARGO) test -p integration-tests --test it -- floods --test-threads=1 --nocapture
 
 soak: test-deps ## a minute of load while certificates and trust change each second (SECONDS=60)
 	WAYPOST_SOAK_SECONDS=$(or $(SECONDS),60) $(CARGO) test -p integration-tests --test it tls_rotation -- --nocapture

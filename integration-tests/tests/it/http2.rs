@@ -260,3 +260,25 @@ async fn an_answer_before_the_end_of_an_upload_arrives() {
     let args = ["-H", "Host: users", "-H", "Expect:", "--http2-prior-knowledge", "--data-binary", &data, &url];
     curl(&args).await.ok().is(413);
 }
+
+#[tokio::test]
+async fn a_burst_makes_no_more_connections_than_its_streams_need() {
+    let users = Origin::named("users").http2().plan([Behaviour::Gated]).start().await;
+    let proxy = Spec::router("out")
+        .workers(1)
+        .client("protocol = \"http2\"\nmax_concurrent_streams = 25")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    let client = proxy.http2().await;
+    let mut exchanges = Vec::new();
+    for _ in 0..100 {
+        exchanges.push(client.open(&Ask::get("users", "/")).await.expect("a stream"));
+    }
+    users.has_requests(100).await;
+    users.open();
+    for exchange in &mut exchanges {
+        assert_eq!(exchange.head().await.expect("a head").0, 200);
+    }
+    assert_eq!(users.connections(), 4);
+}

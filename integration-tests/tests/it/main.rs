@@ -19,6 +19,7 @@ mod examples;
 mod explain;
 mod fallback;
 mod files;
+mod floods;
 mod grpc;
 mod harness;
 mod headers;

@@ -194,3 +194,32 @@ async fn certificate_that_ends_soon_is_told_of_until_it_is_renewed() {
     proxy.metric_is("waypost_certificates_ending", &[("within", "30d")], 0.0).await;
     assert_eq!(told(), 1);
 }
+
+#[tokio::test]
+async fn a_connection_that_was_idle_serves_on_under_tls_as_in_clear_text() {
+    let ca = Ca::new();
+    let users = Origin::http("users").await;
+    let proxy = web(&ca).server(TLS).and_server().endpoint("users", users.addr()).start().await;
+    let clear = proxy.spec().server_addr("in", 1);
+    let side = ClientSide::new(&ca, "web.example.com");
+    for mut client in [Http1::connect(clear).await, Http1::tls(proxy.addr(), &side).await.expect("a handshake")] {
+        let ask = Ask::post("users", "/", vec![b'x'; 3000]);
+        let whole = ask.to_http1();
+        // Long enough for what it had in memory to be given back; what comes then may come in pieces.
+        for cut in [whole.len(), 1, 20, whole.len() - 2000] {
+            let (first, rest) = whole.split_at(cut);
+            client.send(first).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            client.send(rest).await;
+            client.answer_to("POST").await.expect("a response").is(200);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        client.send([&whole[..], &whole, &whole[..100]].concat()).await;
+        client.answer_to("POST").await.expect("a response").is(200);
+        client.answer_to("POST").await.expect("a second response").is(200);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.send(&whole[100..]).await;
+        client.answer_to("POST").await.expect("a third response").is(200);
+    }
+    assert_eq!(users.requests(), 14);
+}

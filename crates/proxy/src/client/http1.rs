@@ -54,7 +54,7 @@ pub async fn open(
     let Connected { mut stream, received, refusal, .. } = connected;
     stream.read_on();
     let (sender, mut connection) =
-        Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(stream)).await.map_err(|error| {
+        Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream)).await.map_err(|error| {
             Failure::new(Word::Connect, format!("{} for {}: {error}", endpoint.addr, client.bound)).retryable()
         })?;
     let counted = client.metrics.connected(Wire::Http1);
@@ -131,5 +131,5 @@ pub async fn send(
     Sent::Lost { failure, before_response }
 }
 
-/// Longest head of a response.
-const MAX_RESPONSE_HEAD: usize = 256 * 1024;
+/// Longest head of a response, and what is read ahead of a client that does not take it.
+const BUFFER: usize = 64 * 1024;

@@ -65,6 +65,8 @@ pub struct Pool {
     chose_http2: Cell<Option<bool>>,
     /// Connections under way whose protocol is not known, or is HTTP/2: others wait for them.
     connecting: Cell<u32>,
+    /// Attempts that came to nothing.
+    failed: Cell<u64>,
     changed: Notify,
     permits: Arc<Permits>,
     waiting: Cell<u32>,
@@ -95,6 +97,7 @@ impl Pool {
             http2: RefCell::default(),
             chose_http2: Cell::new(None),
             connecting: Cell::new(0),
+            failed: Cell::new(0),
             changed: Notify::new(),
             permits,
             waiting: Cell::new(0),
@@ -172,14 +175,14 @@ impl Pool {
         }
     }
 
-    /// Whether a connection is under way that this request could share.
-    fn shares_attempt(&self, want: Want) -> bool {
+    /// Whether a connection is under way that this request could share, if one carries `streams`.
+    fn shares_attempt(&self, want: Want, streams: u32) -> bool {
         let http2 = match want {
             Want::Http1 => false,
             Want::Http2 | Want::Http2IfUnderstood => true,
             Want::Either => self.chose_http2.get() != Some(false),
         };
-        http2 && self.connecting.get() > 0
+        http2 && self.waiting.get() < self.connecting.get().saturating_mul(streams)
     }
 }
 
@@ -196,16 +199,17 @@ pub async fn lease(
     want: Want,
 ) -> Result<Lease, Failure> {
     let pool = &endpoint.pool;
-    let (mut want, mut shared) = (want, false);
+    let streams = client.policy.max_concurrent_streams.value;
+    let failed = pool.failed.get();
+    let mut want = want;
     loop {
         want = pool.settled(want);
         if let Some(lease) = pool.ready(want) {
             return Ok(lease);
         }
-        // Somebody else's attempt is waited for once: when it failed, everybody makes his own.
-        if !shared && pool.shares_attempt(want) {
+        // Somebody else's attempt is waited for, until one fails: then everybody makes his own.
+        if pool.failed.get() == failed && pool.shares_attempt(want, streams) {
             wait(client, endpoint, pool.changed.notified()).await?;
-            shared = true;
             continue;
         }
         if let Ok(permit) = Arc::clone(&pool.permits.free).try_acquire_owned() {
@@ -264,7 +268,22 @@ async fn open(
     permit: OwnedSemaphorePermit,
 ) -> Result<Option<Lease>, Failure> {
     let pool = &endpoint.pool;
-    let connecting = Connecting::new(pool, want);
+    let _connecting = Connecting::new(pool, want);
+    let opened = connected(worker, client, endpoint, want, permit).await;
+    if opened.is_err() {
+        pool.failed.set(pool.failed.get() + 1);
+    }
+    opened
+}
+
+async fn connected(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    endpoint: &Rc<Endpoint>,
+    want: Want,
+    permit: OwnedSemaphorePermit,
+) -> Result<Option<Lease>, Failure> {
+    let pool = &endpoint.pool;
     let connected = Box::pin(connect(client, endpoint.addr, want)).await?;
     if want == Want::Either {
         pool.chose_http2.set(Some(connected.http2));
@@ -273,7 +292,7 @@ async fn open(
         endpoint.certificate.borrow_mut().clone_from(&connected.certificate);
     }
     let held = Held { _permit: permit, _open: Open::new(&pool.open) };
-    let lease = if connected.http2 {
+    Ok(Some(if connected.http2 {
         let connection = http2::open(worker, client, endpoint, connected, held).await?;
         if want == Want::Http2IfUnderstood {
             match answers(client, &connection).await {
@@ -296,9 +315,7 @@ async fn open(
         })?)
     } else {
         Lease::Http1(http1::open(worker, client, endpoint, connected, held).await?)
-    };
-    drop(connecting);
-    Ok(Some(lease))
+    }))
 }
 
 /// What the peer answers to the preface; `None` where it says nothing in time.

@@ -210,7 +210,7 @@ where
     if http2 {
         // h2 writes whenever it likes: to the transport it is always busy.
         let _ = progress.begin();
-        http2::serve(&connection, transport).await;
+        Box::pin(http2::serve(&connection, transport)).await;
     } else {
         http1::serve(&connection, transport, progress).await;
     }

@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Sleep;
 
 use super::connection::Connection;
 use super::transport::{Progress, Socket, Stage, Transport};
@@ -33,81 +34,145 @@ enum Ended {
     SlowHead,
     /// Nothing was asked for too long, or nothing more is wanted.
     Idle,
+    /// Not ended at all: idle, for now.
+    Parked,
 }
 
 /// Serves requests until the client closes, a time out passes, or the connection drains.
-pub async fn serve<S>(connection: &Rc<Connection>, transport: Transport<S>, progress: Rc<Progress>)
+pub async fn serve<S>(connection: &Rc<Connection>, mut transport: Transport<S>, progress: Rc<Progress>)
 where
     S: Socket,
 {
     let _counted = connection.port.metrics.connected(Wire::Http1);
-    let config = &connection.settings.config;
-    let mut builder = Builder::new();
-    builder.max_header_size(usize::try_from(config.max_head_bytes).unwrap_or(usize::MAX));
-    if config.max_headers != HYPERS_HEADERS {
-        builder.max_headers(usize::try_from(config.max_headers).unwrap_or(usize::MAX));
+    while let Some(idle) = Box::pin(awake(connection, transport, &progress)).await {
+        transport = idle;
+        if !asleep(connection, &mut transport, &progress).await {
+            break;
+        }
     }
+}
+
+/// Serves requests by hyper; gives the connection back when nothing was asked for a while.
+async fn awake<S>(connection: &Rc<Connection>, transport: Transport<S>, progress: &Rc<Progress>) -> Option<Transport<S>>
+where
+    S: Socket,
+{
+    let config = &connection.settings.config;
     let service = service_fn(|mut request: Request<hyper::body::Incoming>| {
         if let Some(fault) = progress.begin() {
             request.extensions_mut().insert(fault);
         }
         let connection = Rc::clone(connection);
-        let progress = Rc::clone(&progress);
-        async move {
-            let old = request.version() == Version::HTTP_10;
-            let caller = if old { Caller::Http10 } else { Caller::Http1(Rc::clone(&progress)) };
-            let mut response = handle(Rc::clone(&connection), caller, request.map(from_hyper)).await;
-            // HTTP/1.0 has no chunks (RFC 9112 section 6.1).
-            let until_close = old && !response.body().is_end_stream() && response.body().size_hint().exact().is_none();
-            if until_close {
-                // hyper keeps the connection, or says so, unless the answer is of HTTP/1.0 too.
-                *response.version_mut() = Version::HTTP_10;
-            }
-            progress.answering(until_close);
-            let tunnel = response.body_mut().take_tunnel();
-            let becomes_tunnel = tunnel.is_some();
-            if becomes_tunnel {
-                progress.becomes(tunnel);
-            }
-            let unread = progress.is_uploading() && response.headers().contains_key(&WAYPOST_ERROR);
-            if !becomes_tunnel && (unread || connection.draining().is_some()) {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            let keeps_length = response.status() == StatusCode::NOT_MODIFIED;
-            Ok::<_, Infallible>(response.map(|body| Tracked { body, progress, keeps_length }))
-        }
+        let progress = Rc::clone(progress);
+        async move { Ok::<_, Infallible>(answer(connection, progress, request).await) }
     });
-    let mut serving = builder.serve_connection(TokioIo::new(transport), service);
-    let watch = tokio::time::sleep_until((Instant::now() + config.head_timeout).into());
-    let mut watch = std::pin::pin!(watch);
+    let mut serving = builder(config).serve_connection(TokioIo::new(transport), service);
+    let mut watch = std::pin::pin!(tokio::time::sleep(PARK));
     let ended = poll_fn(|cx| {
         connection.wakes(cx.waker());
         if let Poll::Ready(result) = Pin::new(&mut serving).poll(cx) {
             return Poll::Ready(Ended::Done(result));
         }
-        // A head that began, or draining, may be due before what is watched for. Busy connections need no look.
-        if progress.stage().0 != Stage::Busy && !progress.is_sending() {
-            let due = deadline(connection, &progress).into();
-            if due < watch.deadline() {
-                watch.as_mut().reset(due);
-            }
-        }
-        while watch.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            match expired(connection, &progress, now) {
-                Some(ended) => return Poll::Ready(ended),
-                None => watch.as_mut().reset(deadline(connection, &progress).max(now + TICK).into()),
-            }
-        }
-        Poll::Pending
+        let crowded = connection.port.open() > CROWD;
+        poll_watch(watch.as_mut(), cx, connection, progress, if crowded { PARK_IN_A_CROWD } else { PARK })
     })
     .await;
     let hyper::server::conn::http1::Parts { io, read_buf, .. } = serving.into_parts();
-    if let (Ended::Done(Ok(())), Some(tunnel)) = (&ended, progress.tunnel()) {
-        let idle = config.tunnel_idle_timeout;
-        return Box::pin(tunnel.run(io.into_inner().into_inner(), read_buf, idle)).await;
+    if matches!(ended, Ended::Parked) && read_buf.is_empty() {
+        return Some(io.into_inner());
     }
-    end(connection, io.into_inner().into_inner(), ended, &progress, &read_buf).await;
+    let stream = io.into_inner().into_inner();
+    if let (Ended::Done(Ok(())), Some(tunnel)) = (&ended, progress.tunnel()) {
+        Box::pin(tunnel.run(stream, read_buf, config.tunnel_idle_timeout)).await;
+    } else {
+        end(connection, stream, ended, progress, &read_buf).await;
+    }
+    None
+}
+
+/// Waits for the next request with next to nothing in memory: hyper has some 30 KiB for a connection, and most of many
+/// connections are idle. `true`: there is one.
+async fn asleep<S: Socket>(connection: &Rc<Connection>, transport: &mut Transport<S>, progress: &Progress) -> bool {
+    let mut watch = std::pin::pin!(tokio::time::sleep_until(deadline(connection, progress).into()));
+    poll_fn(|cx| {
+        connection.wakes(cx.waker());
+        if let Poll::Ready(more) = transport.poll_more(cx) {
+            return Poll::Ready(more);
+        }
+        poll_watch(watch.as_mut(), cx, connection, progress, Duration::MAX).map(|_| false)
+    })
+    .await
+}
+
+fn builder(config: &ServerConfig) -> Builder {
+    let mut builder = Builder::new();
+    let head = usize::try_from(config.max_head_bytes).unwrap_or(usize::MAX);
+    builder.max_buf_size(head.max(BUFFER)).max_header_size(head);
+    if config.max_headers != HYPERS_HEADERS {
+        builder.max_headers(usize::try_from(config.max_headers).unwrap_or(usize::MAX));
+    }
+    builder
+}
+
+/// One request.
+async fn answer(
+    connection: Rc<Connection>,
+    progress: Rc<Progress>,
+    request: Request<hyper::body::Incoming>,
+) -> Response<Tracked> {
+    let old = request.version() == Version::HTTP_10;
+    let caller = if old { Caller::Http10 } else { Caller::Http1(Rc::clone(&progress)) };
+    let mut response = handle(Rc::clone(&connection), caller, request.map(from_hyper)).await;
+    // HTTP/1.0 has no chunks (RFC 9112 section 6.1).
+    let until_close = old && !response.body().is_end_stream() && response.body().size_hint().exact().is_none();
+    if until_close {
+        // hyper keeps the connection, or says so, unless the answer is of HTTP/1.0 too.
+        *response.version_mut() = Version::HTTP_10;
+    }
+    progress.answering(until_close);
+    let tunnel = response.body_mut().take_tunnel();
+    let becomes_tunnel = tunnel.is_some();
+    if becomes_tunnel {
+        progress.becomes(tunnel);
+    }
+    let unread = progress.is_uploading() && response.headers().contains_key(&WAYPOST_ERROR);
+    if !becomes_tunnel && (unread || connection.draining().is_some()) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let keeps_length = response.status() == StatusCode::NOT_MODIFIED;
+    response.map(|body| Tracked { body, progress, keeps_length })
+}
+
+/// Looks at the time: whether the connection has been in its stage for too long, or idle for `park`.
+fn poll_watch(
+    mut watch: Pin<&mut Sleep>,
+    cx: &mut Context<'_>,
+    connection: &Connection,
+    progress: &Progress,
+    park: Duration,
+) -> Poll<Ended> {
+    // A head that began, or draining, may be due before what is watched for. Busy connections need no look.
+    if !progress.is_busy() {
+        let mut due = deadline(connection, progress);
+        if park == PARK_IN_A_CROWD {
+            due = due.min(Instant::now() + park);
+        }
+        if watch.deadline() > due.into() {
+            watch.as_mut().reset(due.into());
+        }
+    }
+    while watch.as_mut().poll(cx).is_ready() {
+        let now = Instant::now();
+        if let Some(ended) = expired(connection, progress, now) {
+            return Poll::Ready(ended);
+        }
+        if progress.is_idle_for(park, now) {
+            return Poll::Ready(Ended::Parked);
+        }
+        let next = deadline(connection, progress).max(now + TICK);
+        watch.as_mut().reset(now.checked_add(park).map_or(next, |park| park.min(next)).into());
+    }
+    Poll::Pending
 }
 
 /// What is still said and heard after hyper has done its part.
@@ -117,7 +182,7 @@ where
 {
     let metrics = &connection.port.metrics;
     match ended {
-        Ended::Idle => {}
+        Ended::Idle | Ended::Parked => {}
         Ended::SlowHead => {
             metrics.terminated(Termination::HeadTimeout);
             let limit = connection.settings.config.head_timeout;
@@ -212,13 +277,12 @@ fn deadline(connection: &Connection, progress: &Progress) -> Instant {
     let (stage, since) = progress.stage();
     match (stage, connection.draining()) {
         // Other time outs hold while we are at work, or the client takes its answer; look again later.
-        (Stage::Busy, _) => later(config),
-        (Stage::Waiting, _) if progress.is_sending() => later(config),
+        _ if progress.is_busy() => later(config),
         (Stage::Waiting, Some(draining)) => since.max(draining) + LAME_DUCK,
         // The first request is awaited like a head: a client that connects has something to say.
         (Stage::Waiting, None) if progress.requests() == 0 => since + config.head_timeout,
         (Stage::Waiting, None) => since + config.idle_timeout,
-        (Stage::Head, _) => since + config.head_timeout,
+        (Stage::Head | Stage::Busy, _) => since + config.head_timeout,
     }
 }
 
@@ -228,7 +292,7 @@ fn later(config: &ServerConfig) -> Instant {
 
 fn expired(connection: &Connection, progress: &Progress, now: Instant) -> Option<Ended> {
     let (stage, _) = progress.stage();
-    if stage == Stage::Busy || progress.is_sending() || deadline(connection, progress) > now {
+    if progress.is_busy() || deadline(connection, progress) > now {
         return None;
     }
     Some(if stage == Stage::Head { Ended::SlowHead } else { Ended::Idle })
@@ -255,7 +319,7 @@ impl Body for Tracked {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
@@ -271,6 +335,8 @@ impl Body for Tracked {
 
 /// hyper's own default: setting it at all moves its parser to the heap.
 const HYPERS_HEADERS: u32 = 100;
+/// What waits on a connection, each way, at most; a longer head may be allowed.
+const BUFFER: usize = 64 * 1024;
 /// How long an idle connection may still bring a request after draining began: closing at once would cross with one
 /// that is on its way.
 const LAME_DUCK: Duration = Duration::from_millis(500);
@@ -281,5 +347,10 @@ const LINGER: Duration = Duration::from_secs(30);
 const LINGER_QUIET: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024 * 1024;
 const LINGER_BUFFER: usize = 16 * 1024;
+/// A connection that is idle for so long gives back what hyper has of memory for it; so often is looked.
+const PARK: Duration = Duration::from_millis(100);
+/// The same where a worker has more connections than this: there it is worth a timer after each request.
+const CROWD: usize = 500;
+const PARK_IN_A_CROWD: Duration = Duration::from_millis(10);
 /// The shortest time to the next look.
 const TICK: Duration = Duration::from_millis(10);

@@ -47,7 +47,8 @@ where
     let mut told: Option<Instant> = None;
     let ended = poll_fn(|cx| {
         connection.wakes(cx.waker());
-        if connection.draining().is_some() && told.is_none() {
+        let unwanted = connection.draining().is_some() || streams.retracted.are_many();
+        if unwanted && told.is_none() {
             // GOAWAY, then the streams that are open finish (RFC 9113 section 6.8).
             serving.graceful_shutdown();
             told = Some(Instant::now());
@@ -93,7 +94,7 @@ where
         Poll::Pending
     })
     .await;
-    let flood = streams.retracted.are_a_flood().then_some(Termination::Flood);
+    let flood = streams.retracted.are_many().then_some(Termination::Flood);
     if let Some(why) = flood.or_else(|| ended.as_ref().err().and_then(termination)) {
         connection.port.metrics.terminated(why);
     }
@@ -152,6 +153,9 @@ struct Streams {
 
 /// Requests that the client took back before they were answered. Each has cost us more than it cost the client
 /// (CVE-2023-44487), so there may be [`RETRACTED_AT_ONCE`], and [`RETRACTED_PER_SECOND`] in the long run.
+///
+/// A client that has reasons, such as a proxy whose own clients go away, is asked by GOAWAY to come again on another
+/// connection, and loses nothing. One that goes on as before is cut off at twice as many.
 #[derive(Default)]
 struct Retracted {
     level: Cell<f64>,
@@ -164,8 +168,12 @@ impl Retracted {
         self.level.set((self.level.get() - since.as_secs_f64() * RETRACTED_PER_SECOND).max(0.0) + 1.0);
     }
 
-    fn are_a_flood(&self) -> bool {
+    fn are_many(&self) -> bool {
         self.level.get() > RETRACTED_AT_ONCE
+    }
+
+    fn are_a_flood(&self) -> bool {
+        self.level.get() > 2.0 * RETRACTED_AT_ONCE
     }
 }
 
@@ -308,10 +316,10 @@ async fn send(
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a response that wait for the client, per stream.
-const MAX_SEND_BUFFER: usize = 64 * 1024;
+const MAX_SEND_BUFFER: usize = 16 * 1024;
 /// How long a client is given to see an answer that came before the end of its upload.
 const LINGER: Duration = Duration::from_secs(1);
 /// A client with a hundred streams may give them all up now and then, as it does when a deadline passes.
-const RETRACTED_AT_ONCE: f64 = 500.0;
+const RETRACTED_AT_ONCE: f64 = 250.0;
 const RETRACTED_PER_SECOND: f64 = 100.0;
 const TICK: Duration = Duration::from_millis(10);

@@ -20,10 +20,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode};
@@ -136,9 +137,22 @@ impl Progress {
         self.heads.borrow().is_in_body_of(self.requests.get().saturating_sub(1))
     }
 
-    /// Nothing is with us, but the last response is still on its way out.
-    pub fn is_sending(&self) -> bool {
+    /// A request is with us, or its response is still on its way out.
+    pub fn is_busy(&self) -> bool {
+        self.stage.get() == Stage::Busy || self.is_sending()
+    }
+
+    fn is_sending(&self) -> bool {
         self.stage.get() == Stage::Waiting && !self.quiet.get()
+    }
+
+    /// Nothing at all has happened for so long, after at least one request.
+    pub fn is_idle_for(&self, time: Duration, now: Instant) -> bool {
+        self.stage.get() == Stage::Waiting
+            && self.quiet.get()
+            && self.requests.get() > 0
+            && now.saturating_duration_since(self.since.get()) >= time
+            && self.heads.borrow().is_between()
     }
 
     /// The client may still be sending something that nobody will read.
@@ -259,6 +273,21 @@ impl<S> Transport<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Transport<S> {
+    /// Ready when there is more to read, `false` at the end. It stays there for the protocol.
+    pub fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.prefix.is_empty() {
+            let mut bytes = [MaybeUninit::uninit(); PEEK];
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).is_err() {
+                return Poll::Ready(false);
+            }
+            self.prefix = Bytes::copy_from_slice(buffer.filled());
+        }
+        Poll::Ready(!self.prefix.is_empty())
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Transport<S> {
     /// Between what hyper writes, interim responses go out.
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -363,3 +392,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+/// What is read at first of a request on an idle connection: most heads are shorter.
+const PEEK: usize = 2048;
