@@ -83,6 +83,15 @@ async fn default_head_limit_is_64_kib() {
 }
 
 #[tokio::test]
+async fn head_may_be_as_long_as_the_limit_says() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out").server("max_head_bytes = \"1MiB\"").endpoint("users", users.addr()).start().await;
+    let big = "x".repeat(900 * 1024);
+    proxy.ask(&Ask::get("users", "/").header("X-Big", &big)).await.is(200);
+    assert_eq!(users.last().header("x-big").map(str::len), Some(big.len()));
+}
+
+#[tokio::test]
 async fn too_many_fields_are_431() {
     let users = Origin::http("users").await;
     let proxy = Spec::router("out").server("max_headers = 10").endpoint("users", users.addr()).start().await;
