@@ -16,6 +16,7 @@ use waypost_routing::ClientTls;
 
 use super::Client;
 use super::pool::Want;
+use crate::gather::poll_write_pieces;
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
 use crate::tls::{CertificateSummary, ClientStream, Connector, Established, Refusal, TlsFailure, openssl};
@@ -351,8 +352,8 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let wrote = ready!(match &mut this.inner {
-            Inner::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Inner::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+            Inner::Clear(stream) => poll_write_pieces(stream, cx, bufs),
+            Inner::Tls(stream) => poll_write_pieces(&mut **stream, cx, bufs),
         });
         Poll::Ready(this.wrote(wrote, bufs.iter().map(|buf| buf.len()).sum()))
     }

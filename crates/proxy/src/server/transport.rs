@@ -32,6 +32,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::heads::{Fault, Heads};
+use crate::gather::poll_write_pieces;
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::{wake, wakes};
 use crate::tls::ServerStream;
@@ -365,7 +366,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         }
         ready!(self.poll_interim(cx))?;
         self.progress.clean.set(false);
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        poll_write_pieces(&mut self.stream, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
