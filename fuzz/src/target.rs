@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::targets::{config, delegation, dtab, endpoints, heads, path, pattern, prefix, template, tree};
+use crate::targets::{config, delegation, dtab, endpoints, heads, path, pattern, prefix, proxy_header, template, tree};
 
 /// One parser.
 pub struct Target {
@@ -54,6 +54,7 @@ pub fn all() -> Vec<Target> {
         template::target(),
         endpoints::target(),
         heads::target(),
+        proxy_header::target(),
         config::target(),
     ]
 }

@@ -8,6 +8,7 @@ pub(crate) mod heads;
 pub(crate) mod path;
 pub(crate) mod pattern;
 pub(crate) mod prefix;
+pub(crate) mod proxy_header;
 pub(crate) mod template;
 pub(crate) mod tree;
 

@@ -164,6 +164,11 @@ impl Http2 {
         Self::over(stream, "http").await
     }
 
+    /// In clear text, on a connection that has begun with something else.
+    pub async fn on(stream: TcpStream) -> Self {
+        Self::over(stream, "http").await
+    }
+
     /// Over TLS; `side` offers `h2`.
     pub async fn tls(addr: SocketAddr, side: &ClientSide) -> io::Result<Self> {
         let stream = soon("connect", TcpStream::connect(addr)).await?;

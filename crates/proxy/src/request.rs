@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod check;
 pub mod deadline;
+pub mod forwarded;
 pub mod headers;
 pub mod interim;
 pub mod max_forwards;
@@ -99,6 +100,7 @@ async fn forward(
         upgrade.write(&mut parts.headers);
     }
     connection.introduce(&mut parts.headers);
+    forwarded::forward(settings.config.forwarded, &mut parts.headers, connection.client(), connection.is_tls());
     headers::append_via(&mut parts.headers, parts.version);
     let route = observation.router.route(&mut parts, &context).await?;
     observation.route = Some(Rc::clone(&route));

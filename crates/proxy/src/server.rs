@@ -9,4 +9,5 @@ pub mod http1;
 pub mod http2;
 pub mod listener;
 pub mod port;
+pub mod proxy_protocol;
 pub mod transport;

@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod balancers;
 mod balancing;
 mod certs_cli;
 mod config_errors;

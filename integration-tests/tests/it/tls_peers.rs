@@ -1,46 +1,9 @@
 //! TLS with programs that nobody here wrote: openssl, nginx, HAProxy and curl, on both sides.
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use integration_tests::config::static_tls;
-use integration_tests::ports::free_port;
-use integration_tests::process::Process;
 use integration_tests::*;
-use tempfile::TempDir;
-use tokio::net::TcpStream;
-
-/// A peer that runs as long as this is kept.
-struct Peer {
-    _process: Process,
-    _dir: TempDir,
-    addr: SocketAddr,
-}
-
-impl Peer {
-    /// Runs `program` in a directory with `files`, until it listens; `{addr}` and `{port}` in `args` are where.
-    async fn start(program: &str, files: &[(&str, &str)], args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let filled = |text: &str| text.replace("{addr}", &addr.to_string()).replace("{port}", &addr.port().to_string());
-        for (name, content) in files {
-            std::fs::write(dir.path().join(name), filled(content)).expect("the test's directory can be written");
-        }
-        let mut command = Command::new(program);
-        command.current_dir(dir.path()).args(args.iter().map(|arg| filled(arg)));
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-        let mut process = Process::spawn("peer", command, dir.path());
-        eventually("the peer listens", async || {
-            if let Some(code) = process.ended() {
-                panic!("{program} has ended with {code}: {}", process.output());
-            }
-            TcpStream::connect(addr).await.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
-        Self { _process: process, _dir: dir, addr }
-    }
-}
 
 /// A caller-side waypost that knows one endpoint, trusts `ca` and shows `caller`.
 async fn calling(ca: &Ca, endpoint: SocketAddr, keys: &str, policy: &str) -> TestProxy {
@@ -71,7 +34,7 @@ async fn openssl_as_endpoint_speaks_the_versions_that_both_allow() {
     ] {
         let args: Vec<&str> = serve.into_iter().chain([version, "-Verify", "1", "-CAfile", "ca.pem"]).collect();
         let peer = Peer::start("openssl", &files, &args).await;
-        let proxy = calling(&ca, peer.addr, &format!(", protocols = {allowed}"), "").await;
+        let proxy = calling(&ca, peer.addr(), &format!(", protocols = {allowed}"), "").await;
         let answer = proxy.get("users", "/").await;
         if works {
             let text = answer.is(200).text();
@@ -120,7 +83,7 @@ async fn haproxy_as_endpoint_verifies_our_certificate() {
     let files = [("haproxy.cfg", config), ("both.pem", &both), ("ca.pem", ca.pem())];
     let peer = Peer::start("haproxy", &files, &["-db", "-q", "-f", "haproxy.cfg"]).await;
     for (policy, version) in [("protocol = \"http1\"", "HTTP/1.1"), ("protocol = \"http2\"", "HTTP/2.0")] {
-        let proxy = calling(&ca, peer.addr, "", policy).await;
+        let proxy = calling(&ca, peer.addr(), "", policy).await;
         assert_eq!(proxy.get("users", "/").await.is(200).text(), format!("{version} 0 users.example.com"));
     }
     let stranger = Spec::router("out")
@@ -131,7 +94,7 @@ async fn haproxy_as_endpoint_verifies_our_certificate() {
             &static_tls("users.example.com")
                 .replace(" }", ", client_auth = { cert = \"caller.pem\", key = \"caller.key\" } }"),
         )
-        .endpoint("users", peer.addr)
+        .endpoint("users", peer.addr())
         .start()
         .await;
     let answer = stranger.get("users", "/").await.is_error(502, "tls_other");
@@ -219,7 +182,7 @@ async fn nginx_and_haproxy_as_callers_are_known_by_their_certificates() {
     let nginx = nginx_in_front(to, &ca, Some(&known), right).await;
     let http1 = haproxy_in_front(to, &ca, Some(&known), right, "alpn http/1.1").await;
     let http2 = haproxy_in_front(to, &ca, Some(&known), right, "alpn h2 proto h2").await;
-    for (front, via) in [(nginx.addr(), "1.1 waypost"), (http1.addr, "1.1 waypost"), (http2.addr, "2 waypost")] {
+    for (front, via) in [(nginx.addr(), "1.1 waypost"), (http1.addr(), "1.1 waypost"), (http2.addr(), "2 waypost")] {
         Http1::connect(front).await.ask(&Ask::get("front", "/")).await.is(200);
         let request = users.last();
         assert_eq!(
@@ -238,7 +201,7 @@ async fn nginx_and_haproxy_as_callers_are_known_by_their_certificates() {
         let before = refused(&proxy).await;
         let nginx = nginx_in_front(to, &ca, own, name).await;
         let haproxy = haproxy_in_front(to, &ca, own, name, "alpn h2 proto h2").await;
-        for (front, status) in [(nginx.addr(), 502), (haproxy.addr, 503)] {
+        for (front, status) in [(nginx.addr(), 502), (haproxy.addr(), 503)] {
             let answer = Http1::connect(front).await.ask(&Ask::get("front", "/")).await;
             // With TLS 1.3 HAProxy learns only from the answer that it was refused.
             assert!(answer.status() == status || answer.status() == 502, "{own:?} {name}: {answer:?}");

@@ -65,6 +65,16 @@ impl Caller {
         }
     }
 
+    /// A network, or one address.
+    pub(super) fn network(item: &Item<'_>, hint: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = item.text(reader)?;
+        let caller = Self::parse(text).filter(|caller| matches!(caller, Self::Net(..)));
+        if caller.is_none() {
+            reader.error_hint("bad-value", item.value, format!("`{text}` is no address and no network"), hint);
+        }
+        caller
+    }
+
     fn parse(text: &str) -> Option<Self> {
         if text.contains("://") {
             return match text.strip_suffix('*') {

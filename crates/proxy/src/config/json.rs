@@ -16,7 +16,7 @@ use super::client::Pool;
 use super::service::Retries;
 use super::units::{show_duration, show_size};
 use super::values::OFF;
-use super::{AdminConfig, Caller, Config, ContextFrom, Overrides, RouterConfig, ServerConfig, ServerTls};
+use super::{AdminConfig, Caller, Config, ContextFrom, Forwarding, Overrides, RouterConfig, ServerConfig, ServerTls};
 
 impl Config {
     /// All of it, in the words of the file. Ports are the configured ones: who listens knows those that were given for 0.
@@ -141,6 +141,8 @@ fn server(server: &ServerConfig) -> Value {
         },
         "http2": { "max_concurrent_streams": server.max_concurrent_streams },
         "max_call_depth": server.max_call_depth,
+        "proxy_protocol": if server.proxy_protocol.is_empty() { false.into() } else { callers(&server.proxy_protocol) },
+        "forwarded": forwarded(server.forwarded),
         "upgrades": server.upgrades,
         "max_tunnels": limit(server.max_tunnels),
         "tunnel_idle_timeout": time_out(server.tunnel_idle_timeout),
@@ -162,6 +164,11 @@ fn server_tls(tls: &ServerTls) -> Value {
 
 fn limit(limit: Option<NonZeroU32>) -> Value {
     limit.map_or_else(|| OFF.into(), |limit| limit.get().into())
+}
+
+fn forwarded(forwarding: Forwarding) -> Value {
+    let (kind, fields) = forwarding.words();
+    if fields.is_empty() { kind.into() } else { json!({ "kind": kind, "fields": fields }) }
 }
 
 fn overrides(overrides: &Overrides) -> Value {

@@ -11,6 +11,7 @@ use waypost_routing::TlsVersion;
 
 use super::caller::Caller;
 use super::defaults;
+use super::forwarded::{self, Forwarding};
 use super::kinds::{Kind, Kinds};
 use super::lint::{Certificate, Lint, Listener, Open};
 use super::raw::{Item, Reader, Section};
@@ -65,6 +66,10 @@ pub struct ServerConfig {
     pub max_tunnels: Option<NonZeroU32>,
     /// Time in which nothing moves in a tunnel, after which it is closed. Default 1 h.
     pub tunnel_idle_timeout: Option<Duration>,
+    /// The peers that tell by the PROXY protocol whom they speak for. Default: nobody.
+    pub proxy_protocol: Vec<Caller>,
+    /// What becomes of `Forwarded` and its like. Default: they pass.
+    pub forwarded: Forwarding,
     /// The section's place, for errors of the listener.
     pub from: Place,
 }
@@ -92,7 +97,9 @@ impl ServerConfig {
         let context = section.take("context");
         let upgrades = section.take("upgrades");
         let max_tunnels = section.take("max_tunnels");
+        let proxy_protocol = forwarded::proxy_protocol(&mut section, reader);
         let read = Self {
+            forwarded: Forwarding::read(&mut section, reader),
             ip,
             port: port.unwrap_or_default(),
             max_concurrent_requests: max_requests.and_then(|item| item.limit(defaults::MAX_REQUESTS, reader)).flatten(),
@@ -106,7 +113,8 @@ impl ServerConfig {
             max_head_bytes: section.size("max_head_bytes", defaults::MAX_HEAD_BYTES, reader),
             max_headers: section.integer("max_headers", defaults::MAX_HEADERS, reader),
             clear_context: section.flag("clear_context", false, reader),
-            overrides: overrides(&mut section, ip, verified, reader),
+            overrides: overrides(&mut section, ip.is_loopback() && proxy_protocol.is_empty(), verified, reader),
+            proxy_protocol,
             context: context.and_then(|item| CONTEXT.named_by(&item, reader)).unwrap_or(ContextFrom::Trusted),
             max_concurrent_streams: http2_streams(&mut section, reader),
             max_call_depth: section.integer("max_call_depth", defaults::MAX_CALL_DEPTH, reader),
@@ -154,6 +162,11 @@ impl ServerConfig {
     /// Whether a caller's requests are served: everybody's, or those of the callers that `authorize` names.
     pub fn authorizes(&self, peer: IpAddr, identity: Option<&PeerIdentity>) -> bool {
         self.authorize.as_ref().is_none_or(|callers| callers.iter().any(|caller| caller.is(peer, identity)))
+    }
+
+    /// Whether a peer at `peer` begins with a header of the PROXY protocol.
+    pub fn is_introduced_by(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol.iter().any(|balancer| balancer.is(peer, None))
     }
 
     /// The address to listen on.
@@ -255,9 +268,9 @@ fn authorize(section: &mut Section<'_>, verified: bool, reader: &mut Reader<'_>)
     Some(items.iter().filter_map(|item| Caller::authorized(item, reader)).collect())
 }
 
-/// `overrides.allow`; `verified`: the server knows who its callers are.
-fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut Reader<'_>) -> Overrides {
-    let default = if ip.is_loopback() { Overrides::Any } else { Overrides::None };
+/// `overrides.allow`; `local`: only callers of this machine come; `verified`: the server knows who its callers are.
+fn overrides(section: &mut Section<'_>, local: bool, verified: bool, reader: &mut Reader<'_>) -> Overrides {
+    let default = if local { Overrides::Any } else { Overrides::None };
     let Some(mut table) = section.take("overrides").and_then(|item| item.section(reader)) else { return default };
     let allow = table.take("allow");
     table.finish(reader);
@@ -269,7 +282,7 @@ fn overrides(section: &mut Section<'_>, ip: IpAddr, verified: bool, reader: &mut
     }
     match item.as_text() {
         Some("any") => {
-            if !ip.is_loopback() {
+            if !local {
                 let message = "anybody who can reach this server can send requests to any name of the dtab";
                 let hint = "name who may: allow = [\"spiffe://...\", \"*.ops.example.com\", \"10.0.0.0/8\"]";
                 reader.warning(Lint::OpenOverrides, item.value, message, hint);

@@ -79,17 +79,7 @@ const RENAMED: &[(&str, &str)] = &[
 ];
 
 /// Keys that are to come, so that nobody looks for the typing mistake.
-const NOT_YET: &[&str] = &[
-    "buffer",
-    "dtab_store",
-    "forwarded",
-    "interpreter",
-    "proxy_protocol",
-    "telemetry",
-    "tracers",
-    "transformers",
-    "upgrades",
-];
+const NOT_YET: &[&str] = &["buffer", "dtab_store", "interpreter", "telemetry", "tracers", "transformers", "upgrades"];
 
 #[cfg(test)]
 mod tests {

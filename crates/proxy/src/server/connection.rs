@@ -1,7 +1,7 @@
 //! One connection from a client: who it is, what may be believed of it, which protocol it speaks.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
@@ -14,6 +14,7 @@ use super::detect::{Detected, detect};
 use super::handshakes::Handshake;
 use super::heads::Heads;
 use super::port::{ConnectionPermit, Port, Settings};
+use super::proxy_protocol::{self, Told};
 use super::transport::{Progress, Socket, Transport};
 use super::{http1, http2};
 use crate::config::{ContextFrom, ServerConfig};
@@ -22,6 +23,14 @@ use crate::request::headers::{L5D_CLIENT_ID, Trust};
 use crate::telemetry::Termination;
 use crate::tls::PeerIdentity;
 use crate::worker::Worker;
+
+/// Where a connection is from.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    addr: SocketAddr,
+    /// Nobody stands in front and has told us the address, or could not.
+    direct: bool,
+}
 
 /// A client's connection, whatever it speaks.
 #[derive(Debug)]
@@ -34,7 +43,7 @@ pub struct Connection {
     pub settings: Rc<Settings>,
     /// What may be believed of its headers.
     pub trust: Trust,
-    peer: SocketAddr,
+    peer: Peer,
     /// Who the peer is, if it showed a client certificate and it was verified.
     identity: Option<PeerIdentity>,
     /// Whether its requests are served.
@@ -52,14 +61,15 @@ impl Connection {
         worker: Rc<Worker>,
         port: Rc<Port>,
         settings: Rc<Settings>,
-        peer: SocketAddr,
+        peer: Peer,
         identity: Option<PeerIdentity>,
     ) -> Rc<Self> {
         let config = &settings.config;
-        let known = peer.ip().to_canonical().is_loopback() || identity.is_some();
+        // An address that somebody told proves nothing, least of all that he is on this machine.
+        let known = (peer.direct && peer.addr.ip().to_canonical().is_loopback()) || identity.is_some();
         let trust = Trust {
             context: known || config.context == ContextFrom::Any,
-            overrides: config.overrides.allows(peer.ip(), identity.as_ref()),
+            overrides: config.overrides.allows(peer.addr.ip(), identity.as_ref()),
             clear: config.clear_context,
         };
         let header = |text: &str| HeaderValue::from_str(text).ok();
@@ -82,11 +92,11 @@ impl Connection {
 
     /// Looks whether `config` lets this caller in. Who it is stays in the log: the answer tells a stranger nothing.
     pub fn authorize(&self, config: &ServerConfig) {
-        let authorized = config.authorizes(self.peer.ip(), self.identity.as_ref());
+        let authorized = config.authorizes(self.peer.addr.ip(), self.identity.as_ref());
         if !authorized && self.authorized.get() {
             let who = self.identity.as_ref().map(PeerIdentity::names);
             tracing::warn!(
-                peer = %self.peer,
+                peer = %self.peer.addr,
                 server = %self.port.listener.addr,
                 names = who.as_deref().unwrap_or("(no client certificate)"),
                 "not in `authorize`: requests of this caller are answered 403"
@@ -104,6 +114,16 @@ impl Connection {
             return Ok(());
         }
         Err(Failure::new(Word::Unauthorized, "this caller is not authorized here").retryable())
+    }
+
+    /// Where the client is, as far as that is known.
+    pub const fn client(&self) -> IpAddr {
+        self.peer.addr.ip()
+    }
+
+    /// Whether it is protected.
+    pub fn is_tls(&self) -> bool {
+        self.settings.acceptor.is_some()
     }
 
     /// The peer's verified certificate, as endpoints may be told of it.
@@ -165,6 +185,7 @@ impl Accepted {
 /// Owns all that it starts: when this returns, nothing of the connection runs. Dropping it closes the connection.
 pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, accepted: Accepted) {
     let Accepted { mut stream, peer, settings, permit: _permit, handshake } = accepted;
+    let Some(peer) = introduced(&port, &settings, &mut stream, peer).await else { return };
     let limit = settings.config.head_timeout;
     let (Some(acceptor), Some(handshake)) = (&settings.acceptor, handshake) else {
         let detected = tokio::time::timeout(limit, detect(&mut stream)).await;
@@ -193,10 +214,28 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, accepted: Accepted) {
         }
         Some(Err(failure)) => {
             port.metrics.tls_handshake(failure.outcome);
-            tracing::debug!(%peer, error = %failure.message, "tls handshake with a client failed");
+            tracing::debug!(peer = %peer.addr, error = %failure.message, "tls handshake with a client failed");
         }
         None => port.metrics.tls_handshake("timeout"),
     }
+}
+
+/// Whom the connection is from: the peer itself, or whom a balancer names. `None`: it should have, and has not.
+async fn introduced(port: &Port, settings: &Settings, stream: &mut TcpStream, addr: SocketAddr) -> Option<Peer> {
+    if !settings.config.is_introduced_by(addr.ip()) {
+        return Some(Peer { addr, direct: true });
+    }
+    let read = tokio::time::timeout(settings.config.head_timeout, proxy_protocol::read(stream)).await;
+    let (why, error) = match read {
+        Ok(Ok(Told::Client(addr))) => return Some(Peer { addr, direct: false }),
+        Ok(Ok(Told::Own)) => return Some(Peer { addr, direct: true }),
+        Ok(Ok(Told::Unknown)) => return Some(Peer { addr, direct: false }),
+        Ok(Err(error)) => (Termination::Malformed, error.to_string()),
+        Err(late) => (Termination::HeadTimeout, late.to_string()),
+    };
+    port.metrics.terminated(why);
+    tracing::debug!(peer = %addr, error, "a balancer did not say whom it speaks for");
+    None
 }
 
 async fn speak<S>(connection: Rc<Connection>, stream: S, prefix: Bytes, http2: bool)

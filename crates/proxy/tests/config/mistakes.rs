@@ -64,16 +64,87 @@ fn keys_of_later_versions_are_named_so() {
 [[routers]]
 [[routers.servers]]
 port = 4140
-proxy_protocol = true
+[telemetry]
 "##;
     insta::assert_snapshot!(findings(text.trim_start()), @r##"
-    error[unknown-key]: unknown key `routers.servers.proxy_protocol`
-     --> waypost.toml:4:1
+    error[unknown-key]: unknown key `telemetry`
+     --> waypost.toml:4:2
+      |
+    4 | [telemetry]
+      |  ^^^^^^^^^
+      |
+      = help: `telemetry` is not supported by this version: remove it
+    "##);
+}
+
+#[test]
+fn balancers_are_named_and_not_believed_by_default() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+proxy_protocol = true
+forwarded = "apend"
+[[routers.servers]]
+port = 4141
+proxy_protocol = ["10.0.0.0/8", "lb.example.com"]
+forwarded = { kind = "set", fields = ["x-real-ip"] }
+[[routers.servers]]
+port = 4142
+proxy_protocol = []
+[[routers.servers]]
+port = 4143
+proxy_protocol = ["127.0.0.1"]
+overrides = { allow = "any" }
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[bad-value]: anybody could say that he is anybody else
+     --> waypost.toml:4:18
       |
     4 | proxy_protocol = true
-      | ^^^^^^^^^^^^^^
+      |                  ^^^^
       |
-      = help: `proxy_protocol` is not supported by this version: remove it
+      = help: name the balancers that stand in front: proxy_protocol = ["10.0.0.0/8", "192.0.2.7"]
+
+    error[unknown-kind]: unknown way with forwarded fields `apend`
+     --> waypost.toml:5:13
+      |
+    5 | forwarded = "apend"
+      |             ^^^^^^^
+      |
+      = help: did you mean `append`?
+
+    error[bad-value]: `lb.example.com` is no address and no network
+     --> waypost.toml:8:33
+      |
+    8 | proxy_protocol = ["10.0.0.0/8", "lb.example.com"]
+      |                                 ^^^^^^^^^^^^^^^^
+      |
+      = help: name the balancers that stand in front: proxy_protocol = ["10.0.0.0/8", "192.0.2.7"]
+
+    error[bad-value]: `x-real-ip` is none of the fields
+     --> waypost.toml:9:39
+      |
+    9 | forwarded = { kind = "set", fields = ["x-real-ip"] }
+      |                                       ^^^^^^^^^^^
+      |
+      = help: there are "x-forwarded" and "forwarded"
+
+    error[bad-value]: an empty list of balancers
+      --> waypost.toml:12:18
+       |
+    12 | proxy_protocol = []
+       |                  ^^
+       |
+       = help: name the balancers that stand in front: proxy_protocol = ["10.0.0.0/8", "192.0.2.7"]
+
+    warning[open-overrides]: anybody who can reach this server can send requests to any name of the dtab
+      --> waypost.toml:16:23
+       |
+    16 | overrides = { allow = "any" }
+       |                       ^^^^^
+       |
+       = help: name who may: allow = ["spiffe://...", "*.ops.example.com", "10.0.0.0/8"]
     "##);
 }
 
