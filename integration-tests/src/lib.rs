@@ -21,6 +21,7 @@ pub mod command;
 pub mod config;
 pub mod curl;
 pub mod eventually;
+pub mod frames;
 pub mod metrics;
 pub mod nginx;
 pub mod origin;

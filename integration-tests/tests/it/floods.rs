@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use integration_tests::frames::kind::*;
+use integration_tests::frames::{END_HEADERS, END_STREAM, WHOLE, frame, greeting};
 use integration_tests::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -116,32 +118,12 @@ where
     attackers
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
 /// `GET / HTTP/2` for `users`, or with another method.
 fn head(method: u8) -> Vec<u8> {
     [&[method, 0x86, 0x84, 0x01, 5][..], b"users"].concat()
 }
 const GET: u8 = 0x82;
 const POST: u8 = 0x83;
-
-fn greeting(settings: &[u8]) -> Vec<u8> {
-    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, settings)].concat()
-}
 
 /// Connects, says hello, and writes what `next` gives until it is closed on. Reads nothing but what keeps it going.
 async fn pour(addr: SocketAddr, settings: &[u8], mut next: impl FnMut() -> Vec<u8>) -> std::io::Result<()> {
@@ -189,11 +171,7 @@ async fn cve_2023_44487_rapid_reset() {
             addr,
             &[],
             streams(|stream| {
-                [
-                    frame(HEADERS, END_HEADERS | END_STREAM, stream, &head(GET)),
-                    frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]),
-                ]
-                .concat()
+                [frame(HEADERS, WHOLE, stream, &head(GET)), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
             }),
         )
     };
@@ -212,7 +190,7 @@ async fn cve_2023_44487_resets_that_take_turns_with_requests() {
         let mut numbers = (1..).step_by(2);
         loop {
             let ten: Vec<u32> = numbers.by_ref().take(10).collect();
-            let begin = ten.iter().flat_map(|number| frame(HEADERS, END_HEADERS | END_STREAM, *number, &head(GET)));
+            let begin = ten.iter().flat_map(|number| frame(HEADERS, WHOLE, *number, &head(GET)));
             stream.write_all(&begin.collect::<Vec<u8>>()).await?;
             tokio::time::sleep(Duration::from_millis(1)).await;
             let end = ten.iter().flat_map(|number| frame(RST_STREAM, 0, *number, &[0, 0, 0, 8]));
@@ -232,11 +210,8 @@ async fn cve_2025_8671_made_you_reset() {
             &[],
             streams(|stream| {
                 // More credit than there can be is an error of the stream (RFC 9113 section 6.9.1).
-                [
-                    frame(HEADERS, END_HEADERS | END_STREAM, stream, &head(GET)),
-                    frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]),
-                ]
-                .concat()
+                [frame(HEADERS, WHOLE, stream, &head(GET)), frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff])]
+                    .concat()
             }),
         )
     };
@@ -265,7 +240,7 @@ async fn rfc7541_7_3_hpack_bomb() {
         let mut numbers = (1..).step_by(2);
         pour(addr, &[], move || {
             let stream = numbers.next().unwrap_or(1);
-            frame(HEADERS, END_HEADERS | END_STREAM, stream, &[head(GET), blocks()].concat())
+            frame(HEADERS, WHOLE, stream, &[head(GET), blocks()].concat())
         })
     };
     flooded.under("hpack bomb", again_and_again(flooded.proxy.addr(), 10, one)).await;
@@ -321,7 +296,7 @@ async fn cve_2019_9517_zero_windows_and_nothing_is_read() {
                 stream.write_all(&frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0])).await?;
             }
             for number in (1..200).step_by(2) {
-                stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, number, &head(GET))).await?;
+                stream.write_all(&frame(HEADERS, WHOLE, number, &head(GET))).await?;
             }
             // Until it is closed on, or the streams are given up.
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -385,11 +360,7 @@ async fn idle_connections() {
             // What the protocol keeps for each is some 25 KiB.
             "idle, http/2",
             most / 5,
-            [
-                greeting(&[]),
-                frame(HEADERS, END_HEADERS | END_STREAM, 1, &[&[GET, 0x86, 0x84, 0x01, 4][..], b"good"].concat()),
-            ]
-            .concat(),
+            [greeting(&[]), frame(HEADERS, WHOLE, 1, &[&[GET, 0x86, 0x84, 0x01, 4][..], b"good"].concat())].concat(),
         ),
     ] {
         let flooded = Flooded::new(Behaviour::Gated, "max_connections = 20000\nhead_timeout = \"60s\"").await;

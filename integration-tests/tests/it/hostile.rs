@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use integration_tests::frames::{block, frame};
 use integration_tests::random::Random;
 use integration_tests::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,33 +42,23 @@ async fn nothing_is_left(proxy: &TestProxy, before: Held) {
     assert!(!proxy.log().contains("panicked"), "{}", proxy.log());
 }
 
-fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// A header as a literal that no table remembers (RFC 7541 section 6.2.2).
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let text = |text: &str| [&[u8::try_from(text.len()).expect("a short text")], text.as_bytes()].concat();
-    [vec![0], text(name), text(value)].concat()
-}
-
 fn http2_frames(fields: &[(&str, &str)], random: &mut Random) -> Vec<u8> {
-    let block: Vec<u8> = fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
-    let mut bytes = http2_frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]);
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let block = block(&fields);
+    let mut bytes = frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]);
     for _ in 0..1 + random.below(6) {
         let stream = u32::try_from(random.below(9)).expect("a small number");
         let length = random.below(64);
         let any = random.bytes(length);
         bytes.extend(match random.below(9) {
-            0 => http2_frame(0, u8::from(random.chance(50)), stream, &any),
-            1 | 2 => http2_frame(1, 4 | u8::from(random.chance(50)), stream | 1, &block),
-            3 => http2_frame(1, 0, stream | 1, &block),
-            4 => http2_frame(9, 4, stream | 1, &any),
-            5 => http2_frame(3, 0, stream, &[0, 0, 0, 8]),
-            6 => http2_frame(8, 0, stream, &[0, 0, 0xff, 0xff]),
-            7 => http2_frame(4, u8::from(random.chance(50)), 0, &[]),
-            _ => http2_frame(u8::try_from(random.below(16)).expect("a kind"), 0, stream, &any),
+            0 => frame(0, u8::from(random.chance(50)), stream, &any),
+            1 | 2 => frame(1, 4 | u8::from(random.chance(50)), stream | 1, &block),
+            3 => frame(1, 0, stream | 1, &block),
+            4 => frame(9, 4, stream | 1, &any),
+            5 => frame(3, 0, stream, &[0, 0, 0, 8]),
+            6 => frame(8, 0, stream, &[0, 0, 0xff, 0xff]),
+            7 => frame(4, u8::from(random.chance(50)), 0, &[]),
+            _ => frame(u8::try_from(random.below(16)).expect("a kind"), 0, stream, &any),
         });
     }
     bytes
