@@ -27,6 +27,9 @@ pub fn check(parts: &mut Parts) -> Result<(), Failure> {
     }
     target(&parts.uri, &parts.method)?;
     if parts.version == Version::HTTP_2 {
+        if parts.uri.scheme_str().is_some_and(str::is_empty) {
+            return Err(bad("`:scheme` is empty"));
+        }
         http2_authority(parts)?;
         join_cookies(&mut parts.headers);
     } else {
