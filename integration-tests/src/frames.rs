@@ -160,6 +160,17 @@ impl RawHttp2 {
         self.buffer[..3].iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
     }
 
+    /// Reads so many bytes that are no frames.
+    pub async fn skip(&mut self, length: usize) {
+        while self.buffer.len() < length {
+            match soon("bytes", self.stream.read_buf(&mut self.buffer)).await {
+                Ok(read) if read > 0 => {}
+                _ => return,
+            }
+        }
+        self.buffer.advance(length);
+    }
+
     /// Reads until the stream, or the connection, has ended.
     pub async fn ended(&mut self, stream: u32) -> Ended {
         let mut answered = None;

@@ -29,6 +29,7 @@ mod http1_interim;
 mod http1_origins;
 mod http1_rules;
 mod http2;
+mod http2_origins;
 mod http2_rules;
 mod limits;
 mod linker_to_linker;

@@ -11,7 +11,7 @@ use h2::Reason;
 use h2::client::SendRequest;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, Uri, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use waypost_routing::ClientTls;
 
@@ -205,24 +205,36 @@ pub async fn send(
             interim += 1;
             interim_bytes += parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
             if interim > MAX_INTERIM || interim_bytes > MAX_INTERIM_BYTES {
-                return Poll::Ready(Err(None));
+                return Poll::Ready(Err(Refused::Here(TOO_MANY_INTERIM)));
+            }
+            if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                // RFC 9113 section 8.6; a client of HTTP/1.1 would take it at its word.
+                return Poll::Ready(Err(Refused::Here("it switched protocols, which HTTP/2 does not have")));
             }
             interims.pass_on(parts.status, Version::HTTP_2, parts.headers);
         }
-        Pin::new(&mut response).poll(cx).map_err(Some)
+        Pin::new(&mut response).poll(cx).map_err(Refused::ByH2)
     });
     match response.await {
         Ok(response) => Sent::Answered(received(response, pump)),
-        Err(None) => {
-            let message = format!("{} for {}: {TOO_MANY_INTERIM}", endpoint.addr, client.bound);
+        Err(Refused::Here(why)) => {
+            let message = format!("{} for {}: {why}", endpoint.addr, client.bound);
             Sent::Lost { failure: Failure::new(Word::BadResponse, message), before_response: false }
         }
-        Err(Some(error)) => match broken.take() {
+        Err(Refused::ByH2(error)) => match broken.take() {
             // The stream was reset by ourselves: the request's own body broke off.
             Some(failure) => Sent::Lost { failure, before_response: false },
             None => failed(client, endpoint, slot, &error),
         },
     }
+}
+
+/// Why there is no response.
+enum Refused {
+    /// What came before it is not to be passed on.
+    Here(&'static str),
+    /// The stream, or the connection, ended.
+    ByH2(h2::Error),
 }
 
 fn received(response: Response<h2::RecvStream>, pump: Option<PumpGuard>) -> Response<Incoming> {
