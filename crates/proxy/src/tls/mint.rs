@@ -96,6 +96,16 @@ pub enum MintError {
     /// A leaf's files would lie over the CA's.
     #[error("a leaf whose first name is `{0}` would lie where the CA lies; give another name first")]
     NameOfCa(String),
+    /// Another leaf lies there: its name comes to the same file.
+    #[error("{}: is there for {names}, and {name} would lie there too; give another name first, or take it away", .file.display())]
+    OtherLeaf {
+        /// The certificate that is there.
+        file: PathBuf,
+        /// Its names.
+        names: String,
+        /// As it was given.
+        name: String,
+    },
     /// A common name is one.
     #[error("a certificate without alternative names has one name, not {0}")]
     OneNameOnly(usize),
@@ -134,6 +144,7 @@ impl MintError {
             | Self::NoCa { .. }
             | Self::BadCa { .. }
             | Self::NoLeaf { .. }
+            | Self::OtherLeaf { .. }
             | Self::Io { .. }
             | Self::Library(_) => false,
         }
@@ -170,9 +181,22 @@ pub fn issue(dir: &Path, names: &[String], options: LeafOptions) -> Result<Issue
     }
     let leaf = Authority::load(dir)?.issue(names, options)?;
     let files = Issued { cert: dir.join(format!("{stem}.pem")), key: dir.join(format!("{stem}.key")) };
+    if let Some(names) = names_of_another(&files.cert, first) {
+        return Err(MintError::OtherLeaf { file: files.cert, names, name: first.clone() });
+    }
     replace(&files.key, 0o600, leaf.key.as_bytes())?;
     replace(&files.cert, 0o644, leaf.cert.as_bytes())?;
     Ok(files)
+}
+
+/// The names of the certificate in `file`, if there is one and `name` is none of them: `spiffe://a/b` and `spiffe://a_b`
+/// come to one file.
+fn names_of_another(file: &Path, name: &str) -> Option<String> {
+    let pem = read_bounded(file).ok()?;
+    let there = Certificate::read(&CertificateDer::from_pem_slice(&pem).ok()?).ok()?;
+    let mut names = there.names();
+    names.extend(there.common_name.filter(|common| !names.contains(common)));
+    (!names.iter().any(|there| there.eq_ignore_ascii_case(name))).then(|| names.join(", "))
 }
 
 /// Which leaves are renewed, and for how long.
@@ -618,6 +642,20 @@ mod tests {
         assert!(two > day && two <= 2 * day, "{two:?}");
         assert_eq!(issue(u32::MAX).unwrap().not_after, read(&dir.path().join("ca.pem")).not_after);
         assert!(matches!(issue(0), Err(MintError::NoDays)));
+    }
+
+    #[test]
+    fn a_leaf_of_another_name_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        init(dir.path()).unwrap();
+        let issue = |name: &str| issue(dir.path(), &names(&[name]), LeafOptions::default());
+        let first = issue("spiffe://a/b").unwrap();
+        let before = fs::read(&first.cert).unwrap();
+        let refused = issue("spiffe://a_b").unwrap_err();
+        assert!(refused.to_string().contains("is there for spiffe://a/b"), "{refused}");
+        assert_eq!(fs::read(&first.cert).unwrap(), before);
+        issue("spiffe://a/b").unwrap();
+        assert_ne!(fs::read(&first.cert).unwrap(), before, "its own name's is");
     }
 
     #[test]
