@@ -53,8 +53,9 @@ impl Flooded {
         Self { before_kib: proxy.resident_kib(), proxy, _origin: origin }
     }
 
-    /// Lets the attackers run, and asks as everybody does meanwhile, on new connections and on kept ones.
-    async fn under(&self, what: &str, mut attackers: JoinSet<()>) {
+    /// Lets the attackers run, and asks as everybody does meanwhile, on new connections and on kept ones; then waits for
+    /// the metric that tells of them, before it ends them.
+    async fn under(&self, what: &str, reason: Option<&str>, attackers: JoinSet<()>) {
         let (time, _) = scale();
         let started = Instant::now();
         let (mut slowest, mut answers, mut most_kib) = (Duration::ZERO, 0, 0);
@@ -72,8 +73,10 @@ impl Flooded {
             answers += 3;
             most_kib = most_kib.max(self.proxy.resident_kib());
         }
-        attackers.abort_all();
-        while attackers.join_next().await.is_some() {}
+        if let Some(reason) = reason {
+            self.counted(reason).await;
+        }
+        drop(attackers);
         let grown = most_kib.saturating_sub(self.before_kib);
         println!(
             "{what:18} {answers:6} answers, the slowest three in {slowest:?}; {} KiB + {grown} KiB",
@@ -83,7 +86,6 @@ impl Flooded {
         assert!(!self.proxy.log().contains("panicked"), "{}", self.proxy.log());
     }
 
-    /// The metric that tells of it.
     async fn counted(&self, reason: &str) {
         let labels = [("reason", reason)];
         eventually(&format!("{reason} is counted"), async || {
@@ -175,8 +177,7 @@ async fn cve_2023_44487_rapid_reset() {
             }),
         )
     };
-    flooded.under("rapid reset", again_and_again(flooded.proxy.addr(), 10, one)).await;
-    flooded.counted("flood").await;
+    flooded.under("rapid reset", Some("flood"), again_and_again(flooded.proxy.addr(), 10, one)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,8 +198,7 @@ async fn cve_2023_44487_resets_that_take_turns_with_requests() {
             stream.write_all(&end.collect::<Vec<u8>>()).await?;
         }
     };
-    flooded.under("requests taken back", again_and_again(flooded.proxy.addr(), 10, one)).await;
-    flooded.counted("flood").await;
+    flooded.under("requests taken back", Some("flood"), again_and_again(flooded.proxy.addr(), 10, one)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,8 +215,7 @@ async fn cve_2025_8671_made_you_reset() {
             }),
         )
     };
-    flooded.under("made you reset", again_and_again(flooded.proxy.addr(), 10, one)).await;
-    flooded.counted("flood").await;
+    flooded.under("made you reset", Some("flood"), again_and_again(flooded.proxy.addr(), 10, one)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,7 +224,7 @@ async fn cve_2024_27316_continuation() {
     for (what, payload) in [("continuation", vec![0; 16_000]), ("empty continuation", vec![])] {
         let more = frame(CONTINUATION, 0, 1, &payload);
         let one = move |addr| pour(addr, &[], first_then(frame(HEADERS, END_STREAM, 1, &head(GET)), more.clone()));
-        flooded.under(what, again_and_again(flooded.proxy.addr(), 10, one)).await;
+        flooded.under(what, None, again_and_again(flooded.proxy.addr(), 10, one)).await;
     }
     flooded.counted("flood").await;
 }
@@ -243,7 +242,7 @@ async fn rfc7541_7_3_hpack_bomb() {
             frame(HEADERS, WHOLE, stream, &[head(GET), blocks()].concat())
         })
     };
-    flooded.under("hpack bomb", again_and_again(flooded.proxy.addr(), 10, one)).await;
+    flooded.under("hpack bomb", None, again_and_again(flooded.proxy.addr(), 10, one)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,7 +258,7 @@ async fn cve_2019_9512_and_its_siblings_frames_of_no_use() {
     for (what, bytes) in kinds {
         let many = bytes.repeat(500);
         let one = move |addr| pour(addr, &[], first_then(vec![], many.clone()));
-        flooded.under(what, again_and_again(flooded.proxy.addr(), 10, one)).await;
+        flooded.under(what, None, again_and_again(flooded.proxy.addr(), 10, one)).await;
     }
 }
 
@@ -269,7 +268,7 @@ async fn cve_2019_9518_empty_and_tiny_data() {
     for (what, payload) in [("empty data", &b""[..]), ("tiny data", b"x")] {
         let more = frame(DATA, 0, 1, payload).repeat(500);
         let one = move |addr| pour(addr, &[], first_then(frame(HEADERS, END_HEADERS, 1, &head(POST)), more.clone()));
-        flooded.under(what, again_and_again(flooded.proxy.addr(), 10, one)).await;
+        flooded.under(what, None, again_and_again(flooded.proxy.addr(), 10, one)).await;
     }
     flooded.counted("flood").await;
 }
@@ -299,11 +298,13 @@ async fn cve_2019_9517_zero_windows_and_nothing_is_read() {
                 stream.write_all(&frame(HEADERS, WHOLE, number, &head(GET))).await?;
             }
             // Until it is closed on, or the streams are given up.
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            for _ in 0..30 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                stream.write_all(&frame(PING, 0, 0, &[0; 8])).await?;
+            }
             Ok(())
         };
-        flooded.under(what, again_and_again(flooded.proxy.addr(), 3, one)).await;
-        flooded.counted("write_timeout").await;
+        flooded.under(what, Some("write_timeout"), again_and_again(flooded.proxy.addr(), 3, one)).await;
     }
 }
 
@@ -332,8 +333,7 @@ async fn slow_heads() {
         }
     };
     let (_, most) = scale();
-    flooded.under("slow heads", held(flooded.proxy.addr(), most / 5, trickle).await).await;
-    flooded.counted("head_timeout").await;
+    flooded.under("slow heads", Some("head_timeout"), held(flooded.proxy.addr(), most / 5, trickle).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -346,8 +346,7 @@ async fn slow_bodies() {
         }
     };
     let (_, most) = scale();
-    flooded.under("slow bodies", held(flooded.proxy.addr(), most / 5, trickle).await).await;
-    flooded.counted("body_timeout").await;
+    flooded.under("slow bodies", Some("body_timeout"), held(flooded.proxy.addr(), most / 5, trickle).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -366,7 +365,7 @@ async fn idle_connections() {
         let flooded = Flooded::new(Behaviour::Gated, "max_connections = 20000\nhead_timeout = \"60s\"").await;
         let before: Arc<[u8]> = before.into();
         let idle = |stream| used_once(stream, Arc::clone(&before));
-        flooded.under(what, held(flooded.proxy.addr(), most, idle).await).await;
+        flooded.under(what, None, held(flooded.proxy.addr(), most, idle).await).await;
     }
 }
 
