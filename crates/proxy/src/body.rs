@@ -14,6 +14,7 @@ use h2::{Reason, RecvStream};
 use http_body::{Body, Frame, SizeHint};
 
 use self::pace::Pace;
+use crate::bulk::Ahead;
 use crate::client::http2::PumpGuard;
 use crate::request::headers::clean_trailers;
 use crate::request::interim::{Expectation, Hold};
@@ -186,6 +187,7 @@ pub struct RequestBody {
 #[derive(Debug)]
 struct Watch {
     hold: Option<Hold>,
+    ahead: Option<Rc<Ahead>>,
     pace: Option<Pace>,
     limit: u64,
     seen: u64,
@@ -196,9 +198,17 @@ impl RequestBody {
     /// is one; not read before `expectation` is met, where there is one.
     #[must_use]
     pub fn new(inner: Incoming, limit: Option<u64>, pace: Option<Pace>, expectation: Option<Rc<Expectation>>) -> Self {
-        let watch = Watch { hold: expectation.map(Hold::new), pace, limit: limit.unwrap_or(u64::MAX), seen: 0 };
+        let watch =
+            Watch { hold: expectation.map(Hold::new), ahead: None, pace, limit: limit.unwrap_or(u64::MAX), seen: 0 };
         let watch = (!inner.is_end_stream()).then(|| Box::new(watch));
         Self { inner, watch }
+    }
+
+    /// Runs no further ahead of a connection's socket than `ahead` has room; without one, the protocol sees to that.
+    pub fn keep_to(&mut self, ahead: Option<&Rc<Ahead>>) {
+        if let Some(watch) = &mut self.watch {
+            watch.ahead = ahead.cloned();
+        }
     }
 
     /// A body without bytes.
@@ -221,6 +231,9 @@ impl Body for RequestBody {
             }
             watch.hold = None;
         }
+        if let Some(ahead) = &watch.ahead {
+            ready!(ahead.poll_room(cx));
+        }
         let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) else {
             let Some(pace) = &mut watch.pace else { return Poll::Pending };
             return pace.poll_stalled(cx).map(|stalled| Some(Err(stalled)));
@@ -229,6 +242,9 @@ impl Body for RequestBody {
             let length = frame.data_ref().map_or(0, Bytes::len);
             if let Some(pace) = &mut watch.pace {
                 pace.came(length);
+            }
+            if let Some(ahead) = &watch.ahead {
+                ahead.gave(length);
             }
             watch.seen += length as u64;
             if watch.seen > watch.limit {

@@ -22,6 +22,7 @@ use waypost_routing::{Generation, HealthRegistry};
 
 use self::local_router::{LocalRouter, SWEEP_INTERVAL};
 use self::recent::Recent;
+use crate::bulk::Places;
 use crate::client::pool::AllPermits;
 use crate::plan::Snapshot;
 use crate::policy::budget::Budgets;
@@ -111,6 +112,8 @@ pub struct Worker {
     pub recent: RefCell<Recent>,
     /// For choices among equals; not for secrets.
     pub rng: RefCell<SmallRng>,
+    /// Connections that may read a lot at a time.
+    pub large_reads: Rc<Places>,
     /// Where a request's path is built; taken while in use.
     pub scratch: RefCell<PathBuffer>,
     /// Connections of clients.
@@ -146,6 +149,7 @@ impl Worker {
             shared,
             recent: RefCell::default(),
             rng: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
+            large_reads: Rc::default(),
             scratch: RefCell::default(),
             serving: TaskTracker::new(),
             tasks: TaskTracker::new(),

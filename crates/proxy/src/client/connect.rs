@@ -9,13 +9,14 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use waypost_naming::{Path, Place};
 use waypost_routing::ClientTls;
 
 use super::Client;
 use super::pool::Want;
+use crate::bulk::{Ahead, Appetite, Places};
 use crate::gather::poll_write_pieces;
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
@@ -27,6 +28,9 @@ pub struct Stream {
     inner: Inner,
     received: Rc<Received>,
     writing: Writing,
+    /// None reads as it is told.
+    appetite: Option<Appetite>,
+    ahead: Rc<Ahead>,
 }
 
 /// What becomes of an error in writing.
@@ -47,6 +51,16 @@ impl Stream {
     /// here by then, but the writer would be the first to find out.
     pub fn read_on(&mut self) {
         self.writing = Writing::Lenient;
+    }
+
+    /// Reads no more at a time than its share of `places` allows.
+    pub fn read_large(&mut self, places: &Rc<Places>) {
+        self.appetite = Some(Appetite::new(Rc::clone(places)));
+    }
+
+    /// What of a request's body has not left by it.
+    pub fn ahead(&self) -> Rc<Ahead> {
+        Rc::clone(&self.ahead)
     }
 
     /// Undoes [`Stream::read_on`]: HTTP is no longer spoken.
@@ -259,7 +273,13 @@ fn connected(inner: Inner, http2: bool, established: Option<Established>) -> Con
     let received = Rc::<Received>::default();
     let (certificate, refusal) = established.map(|made| (made.certificate, made.refusal)).unzip();
     Connected {
-        stream: Stream { inner, received: Rc::clone(&received), writing: Writing::Strict },
+        stream: Stream {
+            inner,
+            received: Rc::clone(&received),
+            writing: Writing::Strict,
+            appetite: None,
+            ahead: Rc::default(),
+        },
         received,
         http2,
         certificate,
@@ -319,11 +339,15 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let this = self.get_mut();
+        let limit = this.appetite.as_ref().map_or(usize::MAX, Appetite::limit) as u64;
         ready!(match &mut this.inner {
-            Inner::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
-            Inner::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+            Inner::Clear(stream) => Pin::new(&mut stream.take(limit)).poll_read(cx, buf),
+            Inner::Tls(stream) => Pin::new(&mut stream.take(limit)).poll_read(cx, buf),
         })?;
         let came = buf.filled().get(before..).unwrap_or_default();
+        if let Some(appetite) = &mut this.appetite {
+            appetite.came(came.len());
+        }
         this.received.note(came);
         Poll::Ready(this.received.look(came))
     }
@@ -367,6 +391,8 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // It is called when all that was to be written has been.
+        this.ahead.flushed();
         if this.writing == Writing::Lost {
             return Poll::Ready(Ok(()));
         }

@@ -19,6 +19,7 @@ use crate::worker::Worker;
 
 /// What became of a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is what nearly every request comes to")]
 pub enum Exchange {
     /// The head of a response came.
     Answered {
@@ -31,8 +32,6 @@ pub enum Exchange {
     NeverSent {
         /// Why.
         failure: Failure,
-        /// The request itself, where it can be given back.
-        request: Option<Request<RequestBody>>,
     },
     /// The endpoint may have seen it, or part of it.
     PerhapsSent {
@@ -52,8 +51,6 @@ pub enum Sent {
     Unsent {
         /// Why.
         failure: Failure,
-        /// The request itself, where it can be given back.
-        request: Option<Request<RequestBody>>,
     },
     /// It was written, at least in part.
     Lost {
@@ -64,10 +61,18 @@ pub enum Sent {
     },
 }
 
+impl Sent {
+    /// There was no request to send.
+    pub fn nothing() -> Self {
+        let failure = Failure::new(Word::Internal, "a request was to be sent again and was not kept");
+        Self::Lost { failure, before_response: false }
+    }
+}
+
 /// So many kept connections may turn out to be closed in one attempt.
 const MAX_STALE: usize = 4;
 
-/// Sends `request` to `endpoint`.
+/// Sends `request` to `endpoint`. Where it was not sent, and can still be, it stays where it is.
 ///
 /// A kept connection that turns out to be closed is no failure of the endpoint: the next one is taken, at last a new
 /// one. Dropping the future takes the request back as far as the protocol can.
@@ -75,17 +80,21 @@ pub async fn exchange(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
-    mut request: Request<RequestBody>,
+    request: &mut Option<Request<RequestBody>>,
     interims: &Interims,
     upgrade: Option<&Upgrade>,
 ) -> Exchange {
     // HTTP/2 has no Upgrade (RFC 9113 section 8.6), and few endpoints have extended CONNECT.
-    let want = if upgrade.is_some() { Want::Http1 } else { client.want(request.version()) };
+    let want = if upgrade.is_some() {
+        Want::Http1
+    } else {
+        client.want(request.as_ref().map_or(Version::HTTP_11, Request::version))
+    };
     let mut stale = 0;
     loop {
         let mut lease = match lease(worker, client, endpoint, want).await {
             Ok(lease) => lease,
-            Err(failure) => return Exchange::NeverSent { failure, request: Some(request) },
+            Err(failure) => return Exchange::NeverSent { failure },
         };
         if let Some(expectation) = interims.expectation.as_ref().filter(|_| endpoint.is_http10.get()) {
             // It would never say 100 (RFC 9110 section 10.1.1).
@@ -111,11 +120,8 @@ pub async fn exchange(
                 endpoint.answered(now.duration_since(started), now);
                 return Exchange::Answered { response, lease };
             }
-            Sent::Unsent { request: Some(unsent), .. } if stale < MAX_STALE && may_be_stale(&lease) => {
-                stale += 1;
-                request = unsent;
-            }
-            Sent::Unsent { failure, request } => return Exchange::NeverSent { failure, request },
+            Sent::Unsent { .. } if request.is_some() && stale < MAX_STALE && may_be_stale(&lease) => stale += 1,
+            Sent::Unsent { failure } => return Exchange::NeverSent { failure },
             Sent::Lost { failure, before_response } => return Exchange::PerhapsSent { failure, before_response },
         }
     }

@@ -16,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::exchange::Sent;
 use super::pool::Held;
 use crate::body::{BodyError, Incoming, RequestBody};
+use crate::bulk::{Ahead, LARGE};
 use crate::cause::{causes, chain};
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
@@ -34,6 +35,8 @@ pub struct Connection {
     pub reused: bool,
     refusal: Option<Refusal>,
     received: Rc<Received>,
+    /// Of the request's body.
+    ahead: Rc<Ahead>,
     /// The request that is on it asks for another protocol.
     upgrading: Rc<Cell<bool>>,
     /// The connection itself, when that came about.
@@ -53,8 +56,10 @@ pub async fn open(
 ) -> Result<Connection, Failure> {
     let Connected { mut stream, received, refusal, .. } = connected;
     stream.read_on();
+    stream.read_large(&worker.large_reads);
+    let ahead = stream.ahead();
     let (sender, mut connection) =
-        Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream)).await.map_err(|error| {
+        Builder::new().max_buf_size(LARGE).handshake(TokioIo::new(stream)).await.map_err(|error| {
             Failure::new(Word::Connect, format!("{} for {}: {error}", endpoint.addr, client.bound)).retryable()
         })?;
     let counted = client.metrics.connected(Wire::Http1);
@@ -73,7 +78,7 @@ pub async fn open(
             Ok(()) => {}
         }
     });
-    Ok(Connection { sender, reused: false, refusal, received, upgrading, switched })
+    Ok(Connection { sender, reused: false, refusal, received, ahead, upgrading, switched })
 }
 
 /// Waits for the connection that an endpoint's 101 has made into something else; `None` where it broke off.
@@ -84,23 +89,25 @@ pub async fn switched(connection: Connection) -> Option<Switched> {
     switched
 }
 
-/// Sends one request and waits for the head of its response.
+/// Sends one request and waits for the head of its response; it stays in `slot` where it was not sent.
 ///
 /// Dropping the future closes the connection: HTTP/1.1 has no other way to take a request back.
 pub async fn send(
     client: &Client,
     endpoint: &Endpoint,
     connection: &mut Connection,
-    mut request: Request<RequestBody>,
+    slot: &mut Option<Request<RequestBody>>,
     interims: &Interims,
     upgrade: Option<&Upgrade>,
 ) -> Sent {
+    let Some(mut request) = slot.take() else { return Sent::nothing() };
     *request.version_mut() = Version::HTTP_11;
     let body = request.body();
     if !body.is_end_stream() && body.size_hint().exact().is_none() {
         // hyper takes a GET or HEAD for one without a body, unless it says so itself.
         request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+    request.body_mut().keep_to(Some(&connection.ahead));
     connection.upgrading.set(upgrade.is_some());
     let received_before = connection.received.bytes();
     let _watched = connection.received.watch(interims);
@@ -111,18 +118,18 @@ pub async fn send(
         }
         Err(error) => error,
     };
-    let unsent = error.take_message();
+    *slot = error.take_message();
     let error = error.into_error();
     let who = format_args!("{} for {}", endpoint.addr, client.bound);
-    if let Some(request) = unsent {
+    if slot.is_some() {
         let message = format!("{who}: the connection closed before the request was sent");
-        return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable(), request: Some(request) };
+        return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable() };
     }
     if let Some(body) = causes(&error).find_map(|cause| cause.downcast_ref::<BodyError>()) {
         return Sent::Lost { failure: Failure::from(body), before_response: false };
     }
     if let Some(failure) = refused_late(client, endpoint.addr, connection.refusal.as_ref()) {
-        return Sent::Unsent { failure, request: None };
+        return Sent::Unsent { failure };
     }
     let before_response = connection.received.bytes() == received_before;
     let what =
@@ -130,6 +137,3 @@ pub async fn send(
     let failure = Failure::new(Word::BadResponse, format!("{who}: {what} ({})", chain(&error)));
     Sent::Lost { failure, before_response }
 }
-
-/// Longest head of a response, and what is read ahead of a client that does not take it.
-const BUFFER: usize = 64 * 1024;

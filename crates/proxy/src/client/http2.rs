@@ -158,7 +158,7 @@ pub async fn open(
     Ok(shared)
 }
 
-/// Sends one request and waits for the head of its response.
+/// Sends one request and waits for the head of its response; it stays in `request` where it was not sent.
 ///
 /// Dropping the future resets the stream.
 pub async fn send(
@@ -166,7 +166,7 @@ pub async fn send(
     client: &Client,
     endpoint: &Endpoint,
     slot: &StreamSlot,
-    mut request: Request<RequestBody>,
+    request: &mut Option<Request<RequestBody>>,
     interims: &Interims,
 ) -> Sent {
     let mut sender = slot.0.sender.clone();
@@ -176,12 +176,14 @@ pub async fn send(
             "{} for {}: the connection closed before the request was sent ({error})",
             endpoint.addr, client.bound
         );
-        return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable(), request: Some(request) };
+        return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable() };
     }
+    let Some(mut request) = request.take() else { return Sent::nothing() };
     if let Err(failure) = to_http2(client, &mut request) {
         return Sent::Lost { failure, before_response: false };
     }
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
+    body.keep_to(None);
     let ends = body.is_end_stream();
     let (mut response, mut stream) = match sender.send_request(Request::from_parts(parts, ()), ends) {
         Ok(sent) => sent,
@@ -274,11 +276,11 @@ fn failed(client: &Client, endpoint: &Endpoint, slot: &StreamSlot, error: &h2::E
     let untouched = error.reason() == Some(Reason::REFUSED_STREAM)
         || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR));
     if let Some(failure) = refused_late(client, endpoint.addr, slot.0.refusal.as_ref()) {
-        return Sent::Unsent { failure, request: None };
+        return Sent::Unsent { failure };
     }
     if untouched {
         let failure = Failure::new(Word::Connect, format!("{who}: it did not take the request ({error})")).retryable();
-        return Sent::Unsent { failure, request: None };
+        return Sent::Unsent { failure };
     }
     // Nonsense on a connection that never answered: most likely the peer speaks HTTP/1.1 only.
     let hint = if error.is_library() { "; if it speaks HTTP/1.1 only, say so with protocol = \"http1\"" } else { "" };

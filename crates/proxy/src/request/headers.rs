@@ -72,9 +72,13 @@ pub fn take(headers: &mut HeaderMap, trust: Trust, max_call_depth: u32) -> Resul
         // A certificate that somebody says he has seen is worth nothing: anyone can write that.
         headers.remove(&X_FORWARDED_CLIENT_CERT);
     }
-    if found.hop_by_hop {
-        context.upgrade = wanted_upgrade(headers);
-        remove_hop_by_hop(headers, Keep::TrailersInTe);
+    match found.hop_by_hop {
+        HopByHop::Nothing => {}
+        HopByHop::Persistence => drop(headers.remove(CONNECTION)),
+        HopByHop::More => {
+            context.upgrade = wanted_upgrade(headers);
+            remove_hop_by_hop(headers, Keep::TrailersInTe);
+        }
     }
     Ok(context)
 }
@@ -153,30 +157,55 @@ struct Found {
     l5d: bool,
     tracing: bool,
     forwarded_cert: bool,
-    hop_by_hop: bool,
+    hop_by_hop: HopByHop,
     via: bool,
+}
+
+/// What there is of fields for this hop alone. Most messages have nothing of it, or say only whether the connection is
+/// kept; then one look-up does.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum HopByHop {
+    #[default]
+    Nothing,
+    /// `Connection: close` or `keep-alive`, and only that.
+    Persistence,
+    More,
+}
+
+impl HopByHop {
+    /// What is known after one more field.
+    fn and(self, name: &str, value: &HeaderValue) -> Self {
+        match name {
+            "connection" if self == Self::Nothing && is_persistence(value.as_bytes()) => Self::Persistence,
+            "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "proxy-authorization"
+            | "proxy-authenticate" => Self::More,
+            _ => self,
+        }
+    }
+}
+
+fn is_persistence(connection: &[u8]) -> bool {
+    connection.eq_ignore_ascii_case(b"keep-alive") || connection.eq_ignore_ascii_case(b"close")
 }
 
 impl Found {
     fn scan(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
-        for name in headers.keys() {
+        for (name, value) in headers {
             match name.as_str() {
                 "via" => found.via = true,
-                "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "transfer-encoding"
-                | "upgrade"
-                | "http2-settings"
-                | "proxy-authorization"
-                | "proxy-authenticate" => found.hop_by_hop = true,
                 "traceparent" | "tracestate" | "b3" => found.tracing = true,
                 "x-forwarded-client-cert" => found.forwarded_cert = true,
                 other if other.starts_with("l5d-") => found.l5d = true,
                 other if other.starts_with("x-b3-") => found.tracing = true,
-                _ => {}
+                other => found.hop_by_hop = found.hop_by_hop.and(other, value),
             }
         }
         found
@@ -328,25 +357,17 @@ pub fn write_context(headers: &mut HeaderMap, context: &Context, deadline: Optio
 /// Takes off a response what is for this hop only. With `clear`, tells whether its body must go too: it explains an
 /// error of the inside to somebody outside.
 pub fn clean_response(headers: &mut HeaderMap, clear: bool) -> bool {
-    let hop_by_hop = headers.keys().any(|name| {
-        matches!(
-            name.as_str(),
-            "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "transfer-encoding"
-                | "upgrade"
-                | "http2-settings"
-                | "proxy-authenticate"
-        )
-    });
-    if hop_by_hop {
-        if headers.contains_key(TRANSFER_ENCODING) {
-            // Two framings in one response: Transfer-Encoding is the one that was read (RFC 9112 section 6.3).
-            headers.remove(http::header::CONTENT_LENGTH);
+    let found = headers.iter().fold(HopByHop::default(), |found, (name, value)| found.and(name.as_str(), value));
+    match found {
+        HopByHop::Nothing => {}
+        HopByHop::Persistence => drop(headers.remove(CONNECTION)),
+        HopByHop::More => {
+            if headers.contains_key(TRANSFER_ENCODING) {
+                // Two framings in one response: Transfer-Encoding is the one that was read (RFC 9112 section 6.3).
+                headers.remove(http::header::CONTENT_LENGTH);
+            }
+            remove_hop_by_hop(headers, Keep::Nothing);
         }
-        remove_hop_by_hop(headers, Keep::Nothing);
     }
     clear && remove_all_l5d(headers)
 }

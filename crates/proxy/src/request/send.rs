@@ -44,12 +44,7 @@ pub struct Outbound<'a> {
 /// What an attempt came to.
 enum Attempt {
     Answered(Response<Incoming>),
-    Failed {
-        failure: Failure,
-        /// The request, if it came back.
-        request: Option<Request<RequestBody>>,
-        again: Again,
-    },
+    Failed { failure: Failure, again: Again },
 }
 
 /// Whether a failed attempt may be followed by another.
@@ -82,11 +77,12 @@ pub async fn send(
     let host = parts.headers.get(HOST).cloned();
     // Only a request without a body can be sent again once it was handed over; its head is kept for that.
     let spare = (body.is_end_stream() && policy.retries.value.max_attempts.get() > 1).then(|| parts.clone());
-    let mut request = Request::from_parts(parts, body);
+    // It is taken from here when it is handed to a connection, and put back if that did not take it.
+    let mut request = Some(Request::from_parts(parts, body));
     let mut tried = Vec::new();
     let mut died_once = false;
     loop {
-        let given_back = match attempt(&worker, &outbound, request, &mut tried, observation).await? {
+        match attempt(&worker, &outbound, &mut request, &mut tried, observation).await? {
             Attempt::Answered(response) => {
                 let (status, headers) = (response.status(), response.headers());
                 let verdict = classify::response(policy.classifier.value, &observation.method, status, headers);
@@ -94,9 +90,8 @@ pub async fn send(
                     observation.answered(status, verdict.class);
                     return Ok(response);
                 }
-                None
             }
-            Attempt::Failed { failure, request, again } => {
+            Attempt::Failed { failure, again } => {
                 let allowed = match again {
                     Again::Anywhere => request.is_some() || spare.is_some(),
                     Again::Elsewhere => request.is_some() && tried.len() < endpoints(&outbound),
@@ -112,19 +107,16 @@ pub async fn send(
                     }
                     return Err(failure);
                 }
-                request
             }
-        };
+        }
         observation.attempt_ended(Class::Failure, Instant::now());
         observation.lease = None;
-        request = match (given_back, &spare) {
-            (Some(request), _) => request,
-            (None, Some(spare)) => Request::from_parts(spare.clone(), RequestBody::empty()),
-            (None, None) => {
-                return Err(Failure::new(Word::Internal, "a request was to be sent again and was not kept"));
-            }
-        };
-        headers::forget_destination(request.headers_mut(), host.as_ref());
+        if request.is_none() {
+            request = spare.clone().map(|parts| Request::from_parts(parts, RequestBody::empty()));
+        }
+        if let Some(request) = &mut request {
+            headers::forget_destination(request.headers_mut(), host.as_ref());
+        }
         if let Some(metrics) = &outbound.route.metrics {
             metrics.retried();
         }
@@ -149,7 +141,7 @@ fn may_retry(worker: &Worker, outbound: &Outbound<'_>, observation: &Observation
 async fn attempt(
     worker: &Rc<Worker>,
     outbound: &Outbound<'_>,
-    mut request: Request<RequestBody>,
+    request: &mut Option<Request<RequestBody>>,
     tried: &mut Vec<(usize, usize)>,
     observation: &mut Observation,
 ) -> Result<Attempt, Failure> {
@@ -166,30 +158,28 @@ async fn attempt(
     observation.endpoint = Some(endpoint.addr);
     observation.attempt_started = now;
     observation.in_flight = Some(endpoint.begin());
-    headers::write_destination(request.headers_mut(), &outbound.route.headers, leaf_headers);
-    if leaf_headers.forward_client_cert {
-        headers::forward_certificate(request.headers_mut(), outbound.certificate);
-    }
-    if !leaf_headers.strip_context {
-        headers::write_context(
-            request.headers_mut(),
-            outbound.context,
-            outbound.deadline,
-            &mut *worker.rng.borrow_mut(),
-        );
+    if let Some(request) = request.as_mut() {
+        let headers = request.headers_mut();
+        headers::write_destination(headers, &outbound.route.headers, leaf_headers);
+        if leaf_headers.forward_client_cert {
+            headers::forward_certificate(headers, outbound.certificate);
+        }
+        if !leaf_headers.strip_context {
+            headers::write_context(headers, outbound.context, outbound.deadline, &mut *worker.rng.borrow_mut());
+        }
     }
     Ok(match within_attempt_timeout(worker, client, &endpoint, request, outbound).await {
         Exchange::Answered { response, lease } => {
             observation.lease = lease;
             Attempt::Answered(response)
         }
-        Exchange::NeverSent { failure, request } => {
+        Exchange::NeverSent { failure } => {
             let again = if failure.word.is_identity() { Again::Elsewhere } else { Again::Anywhere };
-            Attempt::Failed { failure, request, again }
+            Attempt::Failed { failure, again }
         }
         Exchange::PerhapsSent { failure, before_response } => {
             let again = if before_response { Again::OnceIfIdempotent } else { Again::No };
-            Attempt::Failed { failure, request: None, again }
+            Attempt::Failed { failure, again }
         }
     })
 }
@@ -198,7 +188,7 @@ async fn within_attempt_timeout(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
-    request: Request<RequestBody>,
+    request: &mut Option<Request<RequestBody>>,
     outbound: &Outbound<'_>,
 ) -> Exchange {
     let exchange = exchange(worker, client, endpoint, request, outbound.interims, outbound.upgrade);

@@ -17,6 +17,7 @@ use super::port::{ConnectionPermit, Port, Settings};
 use super::proxy_protocol::{self, Told};
 use super::transport::{Progress, Socket, Transport};
 use super::{http1, http2};
+use crate::bulk::Appetite;
 use crate::config::{ContextFrom, ServerConfig};
 use crate::request::answer::{Failure, Word};
 use crate::request::headers::{L5D_CLIENT_ID, Trust};
@@ -245,7 +246,8 @@ where
     let id = connection.port.remember(&connection);
     let heads = if http2 { Heads::off() } else { Heads::default() };
     let progress = Progress::new(Instant::now(), heads);
-    let transport = Transport::new(stream, prefix, Rc::clone(&progress));
+    let appetite = Appetite::new(Rc::clone(&connection.worker.large_reads));
+    let transport = Transport::new(stream, prefix, Rc::clone(&progress), appetite);
     if http2 {
         // h2 writes whenever it likes: to the transport it is always busy.
         let _ = progress.begin();

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, HeaderValue};
@@ -19,6 +19,7 @@ use tokio::time::Sleep;
 use super::connection::Connection;
 use super::transport::{Progress, Socket, Stage, Transport};
 use crate::body::{Incoming, ResponseBody};
+use crate::bulk::LARGE;
 use crate::cause::is_time_out;
 use crate::config::ServerConfig;
 use crate::request::answer::{Failure, WAYPOST_ERROR, Word, raw_answer};
@@ -107,7 +108,7 @@ async fn asleep<S: Socket>(connection: &Rc<Connection>, transport: &mut Transpor
 fn builder(config: &ServerConfig) -> Builder {
     let mut builder = Builder::new();
     let head = usize::try_from(config.max_head_bytes).unwrap_or(usize::MAX);
-    builder.max_buf_size(head.max(BUFFER)).max_header_size(head);
+    builder.max_buf_size(head.max(LARGE)).max_header_size(head);
     if config.max_headers != HYPERS_HEADERS {
         builder.max_headers(usize::try_from(config.max_headers).unwrap_or(usize::MAX));
     }
@@ -321,7 +322,12 @@ impl Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        ready!(self.progress.ahead().poll_room(cx));
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            self.progress.ahead().gave(data.len());
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -335,8 +341,6 @@ impl Body for Tracked {
 
 /// hyper's own default: setting it at all moves its parser to the heap.
 const HYPERS_HEADERS: u32 = 100;
-/// What waits on a connection, each way, at most; a longer head may be allowed.
-const BUFFER: usize = 64 * 1024;
 /// How long an idle connection may still bring a request after draining began: closing at once would cross with one
 /// that is on its way.
 const LAME_DUCK: Duration = Duration::from_millis(500);

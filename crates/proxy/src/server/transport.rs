@@ -28,10 +28,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::heads::{Fault, Heads};
+use crate::bulk::{Ahead, Appetite};
 use crate::gather::poll_write_pieces;
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::{wake, wakes};
@@ -87,6 +88,8 @@ pub struct Progress {
     quiet: Cell<bool>,
     /// hyper has nothing left to write: an interim response may go out.
     clean: Cell<bool>,
+    /// Of the answer's body.
+    ahead: Ahead,
     /// The answer ends with the connection.
     until_close: Cell<bool>,
     /// What the connection becomes behind the answer.
@@ -108,6 +111,7 @@ impl Progress {
             interim: RefCell::default(),
             quiet: Cell::new(true),
             clean: Cell::new(true),
+            ahead: Ahead::default(),
             until_close: Cell::new(false),
             tunnel: RefCell::default(),
             waker: RefCell::default(),
@@ -199,6 +203,11 @@ impl Progress {
         self.until_close.get()
     }
 
+    /// How far the answer's body is ahead of the socket.
+    pub const fn ahead(&self) -> &Ahead {
+        &self.ahead
+    }
+
     /// The answer follows: what could not be said before it is not said at all.
     pub fn answering(&self, until_close: bool) {
         self.until_close.set(until_close);
@@ -247,12 +256,13 @@ pub struct Transport<S> {
     progress: Rc<Progress>,
     /// Interim responses on their way out.
     interim: Bytes,
+    appetite: Appetite,
 }
 
 impl<S> Transport<S> {
     /// `prefix` was read from `stream` before.
-    pub fn new(stream: S, prefix: Bytes, progress: Rc<Progress>) -> Self {
-        Self { stream, prefix, progress, interim: Bytes::new() }
+    pub const fn new(stream: S, prefix: Bytes, progress: Rc<Progress>, appetite: Appetite) -> Self {
+        Self { stream, prefix, progress, interim: Bytes::new(), appetite }
     }
 
     /// The connection itself.
@@ -324,20 +334,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.progress.broke_off()?;
         let before = buf.filled().len();
-        if self.prefix.is_empty() {
-            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
+        let length = self.prefix.len().min(buf.remaining());
+        buf.put_slice(&self.prefix.split_to(length));
+        // What is there already belongs behind what was read before: hyper takes a second buffer for a second read. How
+        // the connection ended, if it did, is asked again.
+        if buf.remaining() > 0 {
+            let limit = self.appetite.limit();
+            let read = Pin::new(&mut (&mut self.stream).take(limit as u64)).poll_read(cx, buf);
+            if length == 0
+                && let Err(error) = ready!(read)
+            {
                 self.progress.ended.set(true);
                 return Poll::Ready(Err(error));
             }
-        } else {
-            let length = self.prefix.len().min(buf.remaining());
-            buf.put_slice(&self.prefix.split_to(length));
         }
         let came = buf.filled().get(before..).unwrap_or_default();
         if came.is_empty() {
             self.progress.ended.set(true);
             return Poll::Ready(Ok(()));
         }
+        self.appetite.came(came.len());
         let good = self.progress.received(came);
         buf.set_filled(before + good);
         // Nothing at all would be an end.
@@ -376,6 +392,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // It is called when all that was to be written has been.
         self.progress.clean.set(true);
+        self.progress.ahead.flushed();
         if self.progress.is_sending() {
             self.progress.since.set(Instant::now());
         }
