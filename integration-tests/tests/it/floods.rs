@@ -346,7 +346,7 @@ async fn slow_bodies() {
         }
     };
     let (_, most) = scale();
-    flooded.under("slow bodies", Some("body_timeout"), held(flooded.proxy.addr(), most / 5, trickle).await).await;
+    flooded.under("slow bodies", Some("body_timeout"), held(flooded.proxy.addr(), most / 10, trickle).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
