@@ -194,14 +194,18 @@ struct Watch {
 }
 
 impl RequestBody {
+    /// As it comes.
+    #[must_use]
+    pub const fn new(inner: Incoming) -> Self {
+        Self { inner, watch: None }
+    }
+
     /// Passes on at most `limit` bytes; `None` is no bound. Given up where it comes more slowly than `pace`, where there
     /// is one; not read before `expectation` is met, where there is one.
-    #[must_use]
-    pub fn new(inner: Incoming, limit: Option<u64>, pace: Option<Pace>, expectation: Option<Rc<Expectation>>) -> Self {
-        let watch =
-            Watch { hold: expectation.map(Hold::new), ahead: None, pace, limit: limit.unwrap_or(u64::MAX), seen: 0 };
-        let watch = (!inner.is_end_stream()).then(|| Box::new(watch));
-        Self { inner, watch }
+    pub fn bound(&mut self, limit: Option<u64>, pace: Option<Pace>, expectation: Option<Rc<Expectation>>) {
+        let hold = expectation.map(Hold::new);
+        let watch = Watch { hold, ahead: None, pace, limit: limit.unwrap_or(u64::MAX), seen: 0 };
+        self.watch = (!self.inner.is_end_stream()).then(|| Box::new(watch));
     }
 
     /// Runs no further ahead of a connection's socket than `ahead` has room; without one, the protocol sees to that.

@@ -31,31 +31,39 @@ use self::send::{Outbound, send};
 use self::upgrade::Upgrade;
 use crate::body::pace::{Answered, Pace};
 use crate::body::{Incoming, RequestBody, ResponseBody};
+use crate::client::exchange::{Unsent, gone};
 use crate::config::ServerConfig;
 use crate::server::connection::Connection;
 use crate::telemetry::{Class, Termination};
 use crate::tunnel::Tunnel;
 
 /// A request's only exit: whatever happened is seen once and answered once.
-pub async fn handle(connection: Rc<Connection>, caller: Caller, request: Request<Incoming>) -> Response<ResponseBody> {
-    let router = connection.port.router();
+pub fn handle(
+    connection: Rc<Connection>,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> impl Future<Output = Response<ResponseBody>> {
+    // Before the future, since an `async fn` keeps what it is given beside what it makes of it.
     let (parts, body) = request.into_parts();
     let asked = Asked::of(&parts.method, parts.version, &parts.headers);
-    let mut observation = Observation::begin(router, &parts);
-    match forward(&connection, caller, asked, parts, body, &mut observation).await {
-        Ok(Reply::Endpoints(response)) => pass_on(&connection, asked, response, observation),
-        Ok(Reply::Own(response)) => {
-            observation.answered(response.status(), Class::Success);
-            *response
-        }
-        Err(failure) => {
-            observation.failed(&failure);
-            if failure.word == Word::RequestTimeout {
-                connection.port.metrics.terminated(Termination::BodyTimeout);
+    let mut observation = Observation::begin(connection.port.router(), &parts);
+    let mut unsent = Some((parts, RequestBody::new(body)));
+    async move {
+        match forward(&connection, caller, asked, &mut unsent, &mut observation).await {
+            Ok(Reply::Endpoints(response)) => pass_on(&connection, asked, response, observation),
+            Ok(Reply::Own(response)) => {
+                observation.answered(response.status(), Class::Success);
+                *response
             }
-            // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
-            let failure = if observation.is_held() { failure.closing() } else { failure };
-            answer(&failure, asked)
+            Err(failure) => {
+                observation.failed(&failure);
+                if failure.word == Word::RequestTimeout {
+                    connection.port.metrics.terminated(Termination::BodyTimeout);
+                }
+                // Whether the body still comes is not clear (RFC 9110 section 10.1.1).
+                let failure = if observation.is_held() { failure.closing() } else { failure };
+                answer(&failure, asked)
+            }
         }
     }
 }
@@ -70,22 +78,22 @@ async fn forward(
     connection: &Connection,
     caller: Caller,
     asked: Asked,
-    mut parts: Parts,
-    body: Incoming,
+    unsent: &mut Unsent,
     observation: &mut Observation,
 ) -> Result<Reply, Failure> {
+    let (parts, body) = unsent.as_mut().ok_or_else(gone)?;
     connection.is_authorized()?;
     let settings = connection.port.settings();
     check::number_of_fields(&parts.headers, settings.config.max_headers)?;
-    let extended = Upgrade::extended(&mut parts, &settings.config.upgrades, &mut *connection.worker.rng.borrow_mut())?;
-    check::check(&mut parts)?;
-    let expects = check::expectation(&mut parts, !body.is_end_stream())?;
-    if let Some(response) = max_forwards::last_hop(&mut parts, !body.is_end_stream())? {
+    let extended = Upgrade::extended(parts, &settings.config.upgrades, &mut *connection.worker.rng.borrow_mut())?;
+    check::check(parts)?;
+    let expects = check::expectation(parts, !body.is_end_stream())?;
+    if let Some(response) = max_forwards::last_hop(parts, !body.is_end_stream())? {
         return Ok(Reply::Own(Box::new(response)));
     }
     let expectation = expects.then(|| Expectation::new(&caller));
     observation.waiting = expectation.clone().map(Waiting);
-    let (body, answered) = bounded(asked, &parts, body, &settings.config, expectation.clone())?;
+    let answered = bounded(asked, parts, body, &settings.config, expectation.clone())?;
     let interims = Interims { caller, expectation, clear: connection.trust.clear };
     observation.permit = Some(connection.port.admit()?);
     let context = headers::take(&mut parts.headers, connection.trust, settings.config.max_call_depth)?;
@@ -102,7 +110,7 @@ async fn forward(
     connection.introduce(&mut parts.headers);
     forwarded::forward(settings.config.forwarded, &mut parts.headers, connection.client(), connection.is_tls());
     headers::append_via(&mut parts.headers, parts.version);
-    let route = observation.router.route(&mut parts, &context).await?;
+    let route = observation.router.route(parts, &context).await?;
     observation.route = Some(Rc::clone(&route));
     route.deposit(observation.router.worker.index, observation.started);
     let deadline = earliest(&route, context.deadline);
@@ -115,7 +123,7 @@ async fn forward(
         upgrade: upgrade.as_ref(),
         certificate,
     };
-    let sent = send(&outbound, parts, body, observation);
+    let sent = std::pin::pin!(send(&outbound, unsent, observation));
     let response = match deadline {
         None => sent.await,
         Some(deadline) => match deadline.remaining(SystemTime::now()) {
@@ -171,17 +179,17 @@ fn pass_on(
     Response::from_parts(parts, body)
 }
 
-/// A request's body within `max_body_bytes` and `body_timeout`, and who is to be told when its response begins.
+/// Keeps a request's body within `max_body_bytes` and `body_timeout`, and who is to be told when its response begins.
 ///
 /// One that says beforehand that it is too long is not begun (RFC 9110 section 15.5.14). gRPC streams may be silent for
 /// as long as they live.
 fn bounded(
     asked: Asked,
     parts: &Parts,
-    body: Incoming,
+    body: &mut RequestBody,
     config: &ServerConfig,
     expectation: Option<Rc<Expectation>>,
-) -> Result<(RequestBody, Option<Answered>), Failure> {
+) -> Result<Option<Answered>, Failure> {
     let limit = config.max_body_bytes;
     let told = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if let (Some(limit), Some(told)) = (limit, told)
@@ -193,7 +201,8 @@ fn bounded(
     let patience = config.body_timeout.filter(|_| !body.is_end_stream() && !asked.grpc);
     let answered = patience.map(|_| Answered::default());
     let pace = patience.zip(answered.clone()).map(|(patience, answered)| Pace::new(patience, answered));
-    Ok((RequestBody::new(body, limit, pace, expectation), answered))
+    body.bound(limit, pace, expectation);
+    Ok(answered)
 }
 
 /// The deadline that came with the call, or our own total time out, whichever is earlier.

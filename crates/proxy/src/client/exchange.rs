@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, Version};
+use http::request::Parts;
+use http::{Response, StatusCode, Version};
 
 use super::endpoint::Endpoint;
 use super::pool::{Lease, Want, lease};
@@ -16,6 +17,10 @@ use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
 use crate::request::upgrade::Upgrade;
 use crate::worker::Worker;
+
+/// A request, as long as it can be sent: it is taken from here by the connection that takes it, and put back if that
+/// has not written it. So it stays in one place, however many futures it goes through.
+pub type Unsent = Option<(Parts, RequestBody)>;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -64,15 +69,19 @@ pub enum Sent {
 impl Sent {
     /// There was no request to send.
     pub fn nothing() -> Self {
-        let failure = Failure::new(Word::Internal, "a request was to be sent again and was not kept");
-        Self::Lost { failure, before_response: false }
+        Self::Lost { failure: gone(), before_response: false }
     }
+}
+
+/// It cannot be, unless we are wrong.
+pub fn gone() -> Failure {
+    Failure::new(Word::Internal, "a request was to be sent, and was not kept")
 }
 
 /// So many kept connections may turn out to be closed in one attempt.
 const MAX_STALE: usize = 4;
 
-/// Sends `request` to `endpoint`. Where it was not sent, and can still be, it stays where it is.
+/// Sends a request to `endpoint`.
 ///
 /// A kept connection that turns out to be closed is no failure of the endpoint: the next one is taken, at last a new
 /// one. Dropping the future takes the request back as far as the protocol can.
@@ -80,7 +89,7 @@ pub async fn exchange(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
-    request: &mut Option<Request<RequestBody>>,
+    unsent: &mut Unsent,
     interims: &Interims,
     upgrade: Option<&Upgrade>,
 ) -> Exchange {
@@ -88,13 +97,16 @@ pub async fn exchange(
     let want = if upgrade.is_some() {
         Want::Http1
     } else {
-        client.want(request.as_ref().map_or(Version::HTTP_11, Request::version))
+        client.want(unsent.as_ref().map_or(Version::HTTP_11, |(parts, _)| parts.version))
     };
     let mut stale = 0;
     loop {
-        let mut lease = match lease(worker, client, endpoint, want).await {
-            Ok(lease) => lease,
-            Err(failure) => return Exchange::NeverSent { failure },
+        let mut lease = match endpoint.pool.at_hand(want) {
+            Some(lease) => lease,
+            None => match Box::pin(lease(worker, client, endpoint, want)).await {
+                Ok(lease) => lease,
+                Err(failure) => return Exchange::NeverSent { failure },
+            },
         };
         if let Some(expectation) = interims.expectation.as_ref().filter(|_| endpoint.is_http10.get()) {
             // It would never say 100 (RFC 9110 section 10.1.1).
@@ -102,8 +114,8 @@ pub async fn exchange(
         }
         let started = Instant::now();
         let sent = match &mut lease {
-            Lease::Http1(connection) => http1::send(client, endpoint, connection, request, interims, upgrade).await,
-            Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, request, interims).await,
+            Lease::Http1(connection) => http1::send(client, endpoint, connection, unsent, interims, upgrade).await,
+            Lease::Http2(slot) => http2::send(worker, client, endpoint, slot, unsent, interims).await,
         };
         match sent {
             Sent::Answered(response) => {
@@ -111,16 +123,21 @@ pub async fn exchange(
                     // The connection is dropped with the response.
                     return faulty(client, endpoint, fault);
                 }
-                let (response, lease) = match switch(response, lease).await {
-                    Ok(answered) => answered,
-                    Err(fault) => return faulty(client, endpoint, fault),
+                let (response, lease) = match (response.status(), lease) {
+                    (StatusCode::SWITCHING_PROTOCOLS, Lease::Http1(connection)) => {
+                        match Box::pin(switch(response, connection)).await {
+                            Some(switched) => (switched, None),
+                            None => return faulty(client, endpoint, "it broke off when it had switched protocols"),
+                        }
+                    }
+                    (_, lease) => (response, Some(lease)),
                 };
                 let now = Instant::now();
                 endpoint.is_http10.set(response.version() == Version::HTTP_10);
                 endpoint.answered(now.duration_since(started), now);
                 return Exchange::Answered { response, lease };
             }
-            Sent::Unsent { .. } if request.is_some() && stale < MAX_STALE && may_be_stale(&lease) => stale += 1,
+            Sent::Unsent { .. } if unsent.is_some() && stale < MAX_STALE && may_be_stale(&lease) => stale += 1,
             Sent::Unsent { failure } => return Exchange::NeverSent { failure },
             Sent::Lost { failure, before_response } => return Exchange::PerhapsSent { failure, before_response },
         }
@@ -133,17 +150,9 @@ fn faulty(client: &Client, endpoint: &Endpoint, fault: &str) -> Exchange {
 }
 
 /// After a 101 that was asked for the connection itself is the body, and nobody else's any more.
-async fn switch(
-    response: Response<Incoming>,
-    lease: Lease,
-) -> Result<(Response<Incoming>, Option<Lease>), &'static str> {
-    match lease {
-        Lease::Http1(connection) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            let switched = http1::switched(connection).await.ok_or("it broke off when it had switched protocols")?;
-            Ok((response.map(|_| Incoming::Switched(Box::new(switched))), None))
-        }
-        lease @ (Lease::Http1(_) | Lease::Http2(_)) => Ok((response, Some(lease))),
-    }
+async fn switch(response: Response<Incoming>, connection: http1::Connection) -> Option<Response<Incoming>> {
+    let switched = http1::switched(connection).await?;
+    Some(response.map(|_| Incoming::Switched(Box::new(switched))))
 }
 
 /// A kept connection may have been closed while it was idle; one that was just made has not.

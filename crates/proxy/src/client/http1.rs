@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::Client;
 use super::connect::{Connected, Received, refused_late};
 use super::endpoint::Endpoint;
-use super::exchange::Sent;
+use super::exchange::{Sent, Unsent};
 use super::pool::Held;
 use crate::body::{BodyError, Incoming, RequestBody};
 use crate::bulk::{Ahead, LARGE};
@@ -89,39 +89,38 @@ pub async fn switched(connection: Connection) -> Option<Switched> {
     switched
 }
 
-/// Sends one request and waits for the head of its response; it stays in `slot` where it was not sent.
+/// Sends one request and waits for the head of its response; it stays in `unsent` where it was not sent.
 ///
 /// Dropping the future closes the connection: HTTP/1.1 has no other way to take a request back.
 pub async fn send(
     client: &Client,
     endpoint: &Endpoint,
     connection: &mut Connection,
-    slot: &mut Option<Request<RequestBody>>,
+    unsent: &mut Unsent,
     interims: &Interims,
     upgrade: Option<&Upgrade>,
 ) -> Sent {
-    let Some(mut request) = slot.take() else { return Sent::nothing() };
-    *request.version_mut() = Version::HTTP_11;
-    let body = request.body();
+    let Some((mut parts, mut body)) = unsent.take() else { return Sent::nothing() };
+    parts.version = Version::HTTP_11;
     if !body.is_end_stream() && body.size_hint().exact().is_none() {
         // hyper takes a GET or HEAD for one without a body, unless it says so itself.
-        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    request.body_mut().keep_to(Some(&connection.ahead));
+    body.keep_to(Some(&connection.ahead));
     connection.upgrading.set(upgrade.is_some());
     let received_before = connection.received.bytes();
     let _watched = connection.received.watch(interims);
-    let mut error = match connection.sender.try_send_request(request).await {
+    let mut error = match connection.sender.try_send_request(Request::from_parts(parts, body)).await {
         Ok(response) => {
             connection.upgrading.set(response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_some());
             return Sent::Answered(response.map(Incoming::Http1));
         }
         Err(error) => error,
     };
-    *slot = error.take_message();
+    *unsent = error.take_message().map(Request::into_parts);
     let error = error.into_error();
     let who = format_args!("{} for {}", endpoint.addr, client.bound);
-    if slot.is_some() {
+    if unsent.is_some() {
         let message = format!("{who}: the connection closed before the request was sent");
         return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable() };
     }

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::client::SendRequest;
 use http::header::{CONTENT_LENGTH, HOST};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::request::Parts;
+use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use waypost_routing::ClientTls;
@@ -18,10 +19,10 @@ use waypost_routing::ClientTls;
 use super::Client;
 use super::connect::{Connected, MAX_INTERIM, MAX_INTERIM_BYTES, Received, TOO_MANY_INTERIM, refused_late};
 use super::endpoint::Endpoint;
-use super::exchange::Sent;
+use super::exchange::{Sent, Unsent};
 use super::pool::Held;
 use crate::body::http2::{self as body_http2, SendError};
-use crate::body::{Http2Body, Incoming, RequestBody};
+use crate::body::{Http2Body, Incoming};
 use crate::gather::gathered;
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
@@ -158,7 +159,7 @@ pub async fn open(
     Ok(shared)
 }
 
-/// Sends one request and waits for the head of its response; it stays in `request` where it was not sent.
+/// Sends one request and waits for the head of its response; it stays in `unsent` where it was not sent.
 ///
 /// Dropping the future resets the stream.
 pub async fn send(
@@ -166,7 +167,7 @@ pub async fn send(
     client: &Client,
     endpoint: &Endpoint,
     slot: &StreamSlot,
-    request: &mut Option<Request<RequestBody>>,
+    unsent: &mut Unsent,
     interims: &Interims,
 ) -> Sent {
     let mut sender = slot.0.sender.clone();
@@ -178,11 +179,10 @@ pub async fn send(
         );
         return Sent::Unsent { failure: Failure::new(Word::Connect, message).retryable() };
     }
-    let Some(mut request) = request.take() else { return Sent::nothing() };
-    if let Err(failure) = to_http2(client, &mut request) {
+    let Some((mut parts, mut body)) = unsent.take() else { return Sent::nothing() };
+    if let Err(failure) = to_http2(client, &mut parts) {
         return Sent::Lost { failure, before_response: false };
     }
-    let (parts, mut body) = request.into_parts();
     body.keep_to(None);
     let ends = body.is_end_stream();
     let (mut response, mut stream) = match sender.send_request(Request::from_parts(parts, ()), ends) {
@@ -250,19 +250,19 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// `:authority` is the request's own, never the endpoint's; Host goes, since it would say it twice (RFC 9113 8.3.1).
-fn to_http2(client: &Client, request: &mut Request<RequestBody>) -> Result<(), Failure> {
-    *request.version_mut() = Version::HTTP_2;
+fn to_http2(client: &Client, request: &mut Parts) -> Result<(), Failure> {
+    request.version = Version::HTTP_2;
     let scheme = if client.tls == ClientTls::Clear { Scheme::HTTP } else { Scheme::HTTPS };
-    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let authority = request.headers_mut().remove(HOST);
+    let path = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let authority = request.headers.remove(HOST);
     let authority = authority.as_ref().map_or(&b""[..], |host| host.as_bytes());
     let authority = Authority::try_from(authority)
         .map_err(|_| Failure::new(Word::BadRequest, "HTTP/2 needs an authority, and the request has none"))?;
-    let mut parts = http::uri::Parts::default();
+    let mut parts = uri::Parts::default();
     parts.scheme = Some(scheme);
     parts.authority = Some(authority);
     parts.path_and_query = Some(path);
-    *request.uri_mut() =
+    request.uri =
         Uri::from_parts(parts).map_err(|_| Failure::new(Word::BadRequest, "the target fits no HTTP/2 request"))?;
     Ok(())
 }

@@ -166,6 +166,11 @@ impl Pool {
         None
     }
 
+    /// A connection that is there now; what most requests need.
+    pub fn at_hand(&self, want: Want) -> Option<Lease> {
+        self.ready(self.settled(want))
+    }
+
     /// What is left of a wish after what the peer has shown.
     fn settled(&self, want: Want) -> Want {
         match (want, self.chose_http2.get()) {

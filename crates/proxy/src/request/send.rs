@@ -3,9 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::Response;
 use http::header::{HOST, HeaderValue};
-use http::request::Parts;
-use http::{Request, Response};
 use http_body::Body;
 use rand::RngExt;
 
@@ -19,7 +18,7 @@ use super::upgrade::Upgrade;
 use crate::body::{Incoming, RequestBody};
 use crate::client::Client;
 use crate::client::endpoint::Endpoint;
-use crate::client::exchange::{Exchange, exchange};
+use crate::client::exchange::{Exchange, Unsent, exchange};
 use crate::policy::classify;
 use crate::telemetry::Class;
 use crate::worker::Worker;
@@ -65,24 +64,22 @@ enum Again {
 /// The last attempt's failure.
 pub async fn send(
     outbound: &Outbound<'_>,
-    parts: Parts,
-    body: RequestBody,
+    unsent: &mut Unsent,
     observation: &mut Observation,
 ) -> Result<Response<Incoming>, Failure> {
     let worker = Rc::clone(&observation.router.worker);
     // The way may change between attempts, the policy of the request does not.
     let mut outbound = outbound.clone();
     let policy = &Rc::clone(&outbound.route).plan.service;
-    let idempotent = classify::is_idempotent(&parts.method);
-    let host = parts.headers.get(HOST).cloned();
+    let idempotent = classify::is_idempotent(&observation.method);
+    let host = unsent.as_ref().and_then(|(parts, _)| parts.headers.get(HOST).cloned());
     // Only a request without a body can be sent again once it was handed over; its head is kept for that.
-    let spare = (body.is_end_stream() && policy.retries.value.max_attempts.get() > 1).then(|| parts.clone());
-    // It is taken from here when it is handed to a connection, and put back if that did not take it.
-    let mut request = Some(Request::from_parts(parts, body));
+    let again = |body: &RequestBody| body.is_end_stream() && policy.retries.value.max_attempts.get() > 1;
+    let spare = unsent.as_ref().filter(|(_, body)| again(body)).map(|(parts, _)| parts.clone());
     let mut tried = Vec::new();
     let mut died_once = false;
     loop {
-        match attempt(&worker, &outbound, &mut request, &mut tried, observation).await? {
+        match attempt(&worker, &outbound, unsent, &mut tried, observation).await? {
             Attempt::Answered(response) => {
                 let (status, headers) = (response.status(), response.headers());
                 let verdict = classify::response(policy.classifier.value, &observation.method, status, headers);
@@ -93,8 +90,8 @@ pub async fn send(
             }
             Attempt::Failed { failure, again } => {
                 let allowed = match again {
-                    Again::Anywhere => request.is_some() || spare.is_some(),
-                    Again::Elsewhere => request.is_some() && tried.len() < endpoints(&outbound),
+                    Again::Anywhere => unsent.is_some() || spare.is_some(),
+                    Again::Elsewhere => unsent.is_some() && tried.len() < endpoints(&outbound),
                     Again::OnceIfIdempotent => {
                         idempotent && spare.is_some() && !std::mem::replace(&mut died_once, true)
                     }
@@ -111,11 +108,11 @@ pub async fn send(
         }
         observation.attempt_ended(Class::Failure, Instant::now());
         observation.lease = None;
-        if request.is_none() {
-            request = spare.clone().map(|parts| Request::from_parts(parts, RequestBody::empty()));
+        if unsent.is_none() {
+            *unsent = spare.clone().map(|parts| (parts, RequestBody::empty()));
         }
-        if let Some(request) = &mut request {
-            headers::forget_destination(request.headers_mut(), host.as_ref());
+        if let Some((parts, _)) = unsent.as_mut() {
+            headers::forget_destination(&mut parts.headers, host.as_ref());
         }
         if let Some(metrics) = &outbound.route.metrics {
             metrics.retried();
@@ -141,7 +138,7 @@ fn may_retry(worker: &Worker, outbound: &Outbound<'_>, observation: &Observation
 async fn attempt(
     worker: &Rc<Worker>,
     outbound: &Outbound<'_>,
-    request: &mut Option<Request<RequestBody>>,
+    unsent: &mut Unsent,
     tried: &mut Vec<(usize, usize)>,
     observation: &mut Observation,
 ) -> Result<Attempt, Failure> {
@@ -158,8 +155,8 @@ async fn attempt(
     observation.endpoint = Some(endpoint.addr);
     observation.attempt_started = now;
     observation.in_flight = Some(endpoint.begin());
-    if let Some(request) = request.as_mut() {
-        let headers = request.headers_mut();
+    if let Some((parts, _)) = unsent.as_mut() {
+        let headers = &mut parts.headers;
         headers::write_destination(headers, &outbound.route.headers, leaf_headers);
         if leaf_headers.forward_client_cert {
             headers::forward_certificate(headers, outbound.certificate);
@@ -168,7 +165,7 @@ async fn attempt(
             headers::write_context(headers, outbound.context, outbound.deadline, &mut *worker.rng.borrow_mut());
         }
     }
-    Ok(match within_attempt_timeout(worker, client, &endpoint, request, outbound).await {
+    Ok(match within_attempt_timeout(worker, client, &endpoint, unsent, outbound).await {
         Exchange::Answered { response, lease } => {
             observation.lease = lease;
             Attempt::Answered(response)
@@ -188,10 +185,12 @@ async fn within_attempt_timeout(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     endpoint: &Rc<Endpoint>,
-    request: &mut Option<Request<RequestBody>>,
+    unsent: &mut Unsent,
     outbound: &Outbound<'_>,
 ) -> Exchange {
-    let exchange = exchange(worker, client, endpoint, request, outbound.interims, outbound.upgrade);
+    let exchange = exchange(worker, client, endpoint, unsent, outbound.interims, outbound.upgrade);
+    // Futures of this size are not moved about.
+    let exchange = std::pin::pin!(exchange);
     let Some(limit) = client.policy.attempt_timeout.value else { return exchange.await };
     tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
         let message = format!("{} for {}: no response within attempt_timeout ({limit:?})", endpoint.addr, client.bound);

@@ -63,9 +63,7 @@ where
         if let Some(fault) = progress.begin() {
             request.extensions_mut().insert(fault);
         }
-        let connection = Rc::clone(connection);
-        let progress = Rc::clone(progress);
-        async move { Ok::<_, Infallible>(answer(connection, progress, request).await) }
+        answer(Rc::clone(connection), Rc::clone(progress), request)
     });
     let mut serving = builder(config).serve_connection(TokioIo::new(transport), service);
     let mut watch = std::pin::pin!(tokio::time::sleep(PARK));
@@ -116,14 +114,27 @@ fn builder(config: &ServerConfig) -> Builder {
 }
 
 /// One request.
-async fn answer(
+fn answer(
     connection: Rc<Connection>,
     progress: Rc<Progress>,
     request: Request<hyper::body::Incoming>,
-) -> Response<Tracked> {
+) -> impl Future<Output = Result<Response<Tracked>, Infallible>> {
     let old = request.version() == Version::HTTP_10;
     let caller = if old { Caller::Http10 } else { Caller::Http1(Rc::clone(&progress)) };
-    let mut response = handle(Rc::clone(&connection), caller, request.map(from_hyper)).await;
+    let request = request.map(from_hyper);
+    async move {
+        let response = handle(Rc::clone(&connection), caller, request).await;
+        Ok(finish(&connection, progress, old, response))
+    }
+}
+
+/// What HTTP/1.1 needs beside what was answered.
+fn finish(
+    connection: &Connection,
+    progress: Rc<Progress>,
+    old: bool,
+    mut response: Response<ResponseBody>,
+) -> Response<Tracked> {
     // HTTP/1.0 has no chunks (RFC 9112 section 6.1).
     let until_close = old && !response.body().is_end_stream() && response.body().size_hint().exact().is_none();
     if until_close {

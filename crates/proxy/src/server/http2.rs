@@ -211,11 +211,11 @@ impl Drop for OpenStream {
 
 /// One request and its answer. A reset by the client ends it wherever it is, and the endpoint's work with it; `None`
 /// where that was before its answer began.
-async fn stream(
+fn stream(
     connection: Rc<Connection>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) -> Option<()> {
+) -> impl Future<Output = Option<()>> {
     let length = content_length(request.headers());
     // What comes on the stream of an extended CONNECT is no body (RFC 8441 section 5).
     let extended = request.extensions().get::<Protocol>().is_some();
@@ -233,51 +233,53 @@ async fn stream(
         let told = given_up.insert(Rc::default());
         Incoming::Http2(Http2Body::new(stream, length).tells(told))
     });
-    let response = {
-        let outbox = Rc::<Outbox>::default();
-        let mut handling = std::pin::pin!(handle(connection, Caller::Http2(Rc::clone(&outbox)), request));
-        poll_fn(|cx| match respond.poll_reset(cx) {
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => {
-                let handled = handling.as_mut().poll(cx).map(Some);
-                for interim in outbox.take(cx.waker()) {
-                    // Of a stream that ended meanwhile the next poll tells.
-                    drop(respond.send_informational(interim));
+    async move {
+        let response = {
+            let outbox = Rc::<Outbox>::default();
+            let mut handling = std::pin::pin!(handle(connection, Caller::Http2(Rc::clone(&outbox)), request));
+            poll_fn(|cx| match respond.poll_reset(cx) {
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending => {
+                    let handled = handling.as_mut().poll(cx).map(Some);
+                    for interim in outbox.take(cx.waker()) {
+                        // Of a stream that ended meanwhile the next poll tells.
+                        drop(respond.send_informational(interim));
+                    }
+                    handled
                 }
-                handled
+            })
+            .await
+        };
+        let mut response = response?;
+        if let (Some(tunnel), Some(receive)) = (response.body_mut().take_tunnel(), tunnelled) {
+            let mut head = response.map(drop);
+            date(head.headers_mut());
+            match respond.send_response(head, false) {
+                Ok(send) => {
+                    let idle = settings.config.tunnel_idle_timeout;
+                    Box::pin(tunnel.run(Http2Side::new(receive, send), Bytes::new(), idle)).await;
+                }
+                Err(error) => tracing::debug!(%error, "a tunnel's head did not go out"),
             }
-        })
-        .await
-    };
-    let mut response = response?;
-    if let (Some(tunnel), Some(receive)) = (response.body_mut().take_tunnel(), tunnelled) {
-        let mut head = response.map(drop);
-        date(head.headers_mut());
-        match respond.send_response(head, false) {
-            Ok(send) => {
-                let idle = settings.config.tunnel_idle_timeout;
-                Box::pin(tunnel.run(Http2Side::new(receive, send), Bytes::new(), idle)).await;
-            }
-            Err(error) => tracing::debug!(%error, "a tunnel's head did not go out"),
+            return Some(());
         }
-        return Some(());
+        match send(response, &mut respond, settings.config.write_timeout).await {
+            Err(error) => {
+                if matches!(error, SendError::Stalled(_)) {
+                    metrics.terminated(Termination::WriteTimeout);
+                }
+                tracing::debug!(%error, "a response did not go out whole");
+            }
+            Ok(()) if given_up.is_some_and(|given_up| given_up.get()) => {
+                // The stream is reset with its last handle (RFC 9113 section 8.1). Some clients, curl among them, forget an
+                // answer that such a reset follows at once; one that has read it resets the stream itself, or goes away.
+                let reset = poll_fn(|cx| respond.poll_reset(cx));
+                drop(tokio::time::timeout(LINGER, reset).await);
+            }
+            Ok(()) => {}
+        }
+        Some(())
     }
-    match send(response, &mut respond, settings.config.write_timeout).await {
-        Err(error) => {
-            if matches!(error, SendError::Stalled(_)) {
-                metrics.terminated(Termination::WriteTimeout);
-            }
-            tracing::debug!(%error, "a response did not go out whole");
-        }
-        Ok(()) if given_up.is_some_and(|given_up| given_up.get()) => {
-            // The stream is reset with its last handle (RFC 9113 section 8.1). Some clients, curl among them, forget an
-            // answer that such a reset follows at once; one that has read it resets the stream itself, or goes away.
-            let reset = poll_fn(|cx| respond.poll_reset(cx));
-            drop(tokio::time::timeout(LINGER, reset).await);
-        }
-        Ok(()) => {}
-    }
-    Some(())
 }
 
 /// A response without a date gets one from whoever passes it on (RFC 9110 section 6.6.1).
