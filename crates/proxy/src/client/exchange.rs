@@ -174,20 +174,37 @@ fn fault(response: &Response<Incoming>, upgrade: Option<&Upgrade>) -> Option<&'s
         // RFC 9110 section 15.
         return Some("its status is none (100 to 599)");
     }
-    let mut encodings = response.headers().get_all(TRANSFER_ENCODING).iter();
-    let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
-    match (encodings.next(), lengths.next()) {
-        (None, None) => None,
+    let (mut coding, mut length) = (Framing::Untold, Framing::Untold);
+    for (name, value) in response.headers() {
+        if *name == CONTENT_LENGTH {
+            let digits = value.as_bytes();
+            length = length.and(!digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+        } else if *name == TRANSFER_ENCODING {
+            coding = coding.and(value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        }
+    }
+    match (coding, length) {
+        (Framing::Untold, Framing::Untold | Framing::Told) | (Framing::Told, Framing::Untold) => None,
         // RFC 9112 section 6.3: it ought to be handled as an error.
-        (Some(_), Some(_)) => Some("its response has both a Content-Length and a Transfer-Encoding"),
-        (Some(only), None) => {
-            let once = encodings.next().is_none() && only.as_bytes().eq_ignore_ascii_case(b"chunked");
-            (!once).then_some("its response has a Transfer-Encoding other than one `chunked`")
+        (Framing::Told | Framing::Wrong, Framing::Told | Framing::Wrong) => {
+            Some("its response has both a Content-Length and a Transfer-Encoding")
         }
-        (None, Some(only)) => {
-            let digits = only.as_bytes();
-            let once = lengths.next().is_none() && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-            (!once).then_some("its response has a Content-Length other than one number")
-        }
+        (Framing::Wrong, Framing::Untold) => Some("its response has a Transfer-Encoding other than one `chunked`"),
+        (Framing::Untold, Framing::Wrong) => Some("its response has a Content-Length other than one number"),
+    }
+}
+
+/// What one field says of a response's framing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Untold,
+    Told,
+    /// Twice, or not as it has to be.
+    Wrong,
+}
+
+impl Framing {
+    fn and(self, is_right: bool) -> Self {
+        if self == Self::Untold && is_right { Self::Told } else { Self::Wrong }
     }
 }

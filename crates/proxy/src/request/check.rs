@@ -149,9 +149,14 @@ fn set_host_from_target(parts: &mut Parts) -> Result<(), Failure> {
         return Err(bad("the target's authority is no host with an optional port"));
     }
     let host = HeaderValue::from_str(authority).map_err(|_| bad("the target's authority is no header value"))?;
+    // What is still to be written finds its room made.
+    parts.headers.reserve(OWN_FIELDS);
     parts.headers.insert(HOST, host);
     Ok(())
 }
+
+/// Host, and what waypost writes on a request: `via`, the destination, the context.
+const OWN_FIELDS: usize = 8;
 
 /// `host [":" digits]`: no userinfo, no white space, nothing of a path; an IPv6 address in whole brackets. An empty
 /// Host is valid (RFC 9110 section 7.2): it names nothing, which is for identification to say.

@@ -6,7 +6,9 @@
 
 use std::time::SystemTime;
 
-use http::header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::header::{
+    CONNECTION, Entry, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use rand::Rng;
 
@@ -270,16 +272,16 @@ pub fn append_via(headers: &mut HeaderMap, received: Version) {
         Version::HTTP_10 => "1.0 waypost",
         _ => "1.1 waypost",
     };
-    // One field line however long the way: lines are counted, and limited, by everybody who reads them.
-    let before: Vec<&[u8]> = headers.get_all(VIA).iter().map(HeaderValue::as_bytes).collect();
-    let value = match before.as_slice() {
-        [] => HeaderValue::from_static(own),
-        before => {
-            let list = [&before.join(&b", "[..])[..], b", ", own.as_bytes()].concat();
-            HeaderValue::from_bytes(&list).unwrap_or_else(|_| HeaderValue::from_static(own))
+    match headers.entry(VIA) {
+        Entry::Vacant(none) => drop(none.insert(HeaderValue::from_static(own))),
+        Entry::Occupied(mut before) => {
+            // One field line however long the way: lines are counted, and limited, by everybody who reads them.
+            let lines: Vec<&[u8]> = before.iter().map(HeaderValue::as_bytes).collect();
+            let list = [&lines.join(&b", "[..])[..], b", ", own.as_bytes()].concat();
+            let value = HeaderValue::from_bytes(&list).unwrap_or_else(|_| HeaderValue::from_static(own));
+            drop(before.insert_mult(value));
         }
-    };
-    headers.insert(VIA, value);
+    }
 }
 
 /// Headers that a route writes on every request that takes it; made once, with the route.

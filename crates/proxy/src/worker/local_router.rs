@@ -73,7 +73,7 @@ impl LocalRouter {
                 return ready;
             }
         };
-        self.wait_for_discovery(pending, context, &key).await
+        Box::pin(self.wait_for_discovery(pending, context, &key)).await
     }
 
     /// Waits for what the route depends on.
