@@ -2,7 +2,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt fmt-check bench bench-naming fuzz floods soak doc test-deps
+.PHONY: help demo test lint fmt fmt-check bench bench-micro bench-check bench-baseline bench-naming fuzz floods soak doc test-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,19 @@ fmt-check:
 
 bench: bench-naming ## measure a release build: what naming costs, and against other proxies
 	bench/run.sh
+
+bench-micro: ## measure the steps of a request's way that are ours, one by one: time
+	$(CARGO) bench -p waypost --bench micro
+
+bench-check: ## count the instructions of these steps and of whole requests; more than the baseline and 3 % is an error
+	scripts/install-bench-deps.sh
+	$(CARGO) build --release -p waypost
+	python3 -B bench/instructions.py --cargo $(CARGO)
+
+bench-baseline: ## make what is counted now the baseline of bench-check
+	scripts/install-bench-deps.sh
+	$(CARGO) build --release -p waypost
+	python3 -B bench/instructions.py --cargo $(CARGO) --write
 
 bench-naming: ## measure what naming costs
 	$(CARGO) bench -p waypost-routing -p waypost --bench dtab --bench route

@@ -7,108 +7,198 @@ import dataclasses
 import os
 import pathlib
 import platform
+import resource
 import signal
 import sys
 import tempfile
 import time
 import urllib.request
 
+import plots
 import process
 import proxies
 import report
-from load import Refused
-from workloads import WORKLOADS
+from load import Refused, Silent, until_answered
+from workloads import FEATURES, GROWTH, WORKLOADS, Idle, Latency, Start
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 # Fewer rounds are for trying things: they are printed, and do not replace what the page says.
 ROUNDS_WORTH_KEEPING = 5
 OTHERS_WORTH_A_NOTE = 0.1
+PEERS = ("waypost", "haproxy", "nginx")
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One proxy under one load, once."""
+    """One proxy in one round."""
 
-    microseconds: float
-    """CPU time of all its processes per request."""
-    busy: float
-    """Part of the time that its core spent on it."""
-    others: float
-    """Part of the time that its core spent on anything else."""
-    inner_connections: object
-    """Connections between the halves of a pair; None where there is no pair."""
+    figure: float
+    """In the workload's unit."""
+    note: str = ""
+    """What else was seen, for the table."""
+    others: float = 0.0
+    """Part of the time that the proxy's core spent on anything else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A proxy, or the two of a pair, and the port that leads into them."""
+
+    workload: object
+    shape: object
+    processes: list
+    listen: int
+    inner: object
+    """The port between the two of a pair; None where there is no pair."""
+
+    def name(self):
+        return f"{self.workload.name} {self.shape.name}"
+
+    def load(self):
+        return self.shape.load or self.workload.load
+
+    def require(self):
+        """Raises when one of them has ended."""
+        if not all(each.is_running() for each in self.processes):
+            printed = "\n".join(each.printed() for each in self.processes)
+            raise Refused(f"{self.name()} ended:\n{printed}")
 
 
 class Origin:
     """The origin, and how many requests it has received."""
 
     def __init__(self, place, ports):
-        self.port, self._status_port = ports.take(), ports.take()
-        self.process = proxies.origin(place, self.port, self._status_port)
-        self.process.wait_for(self.port)
+        self.ports = proxies.OriginPorts(*(ports.take() for _ in dataclasses.fields(proxies.OriginPorts)))
+        self.process = proxies.origin(place, self.ports)
+        self.process.wait_for(self.ports.status)
 
     def requests(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._status_port}/", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports.status}/", timeout=5) as answer:
             # "server accepts handled requests", and below it the three numbers. The question itself counts too.
             return int(answer.read().split(b"requests")[1].split()[2])
 
 
-def measure(workload, hops, running, origin, seconds, cores):
-    """Puts the load on one proxy and says what that cost it."""
-    proxy_core, load_cores = cores
-    requests_before, busy_before = origin.requests(), process.core_busy(proxy_core)
-    before, started = process.cpu_times(running), time.monotonic()
-    answered = workload.load.run(hops[0].listen, seconds, load_cores)
-    inner = process.connections_to(hops[1].listen) if workload.pair else None
-    time.sleep(0.05)  # what the last requests leave to do belongs to them
-    cpu = process.cpu_between(before, process.cpu_times(running)) / 1e9
-    elapsed, busy_after = time.monotonic() - started, process.core_busy(proxy_core)
-    reached = origin.requests() - 1 - requests_before
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What all measurements share."""
 
-    name = "+".join(each.name for each in running)
-    if not all(each.is_running() for each in running):
-        raise Refused(f"{name} ended:\n" + "\n".join(each.printed() for each in running))
+    place: object
+    ports: object
+    origin: object
+    seconds: int
+
+    def start(self, workload, shape, ending):
+        """Starts what a workload's load goes through; `ending` ends it."""
+        hops, started = workload.hops(self.origin.ports, self.ports, shape.differing), []
+        for letter, hop in reversed(list(zip("ab", hops))):
+            name = f"{workload.name}-{shape.name}-{letter}".replace(" ", "-").replace(",", "")
+            each = shape.start()(self.place, name, hop)
+            ending.callback(each.end)
+            started.insert(0, each)
+            if not isinstance(workload, Start):
+                each.wait_for(hop.listen)
+        return Running(workload, shape, started, hops[0].listen, hops[1].listen if workload.pair else None)
+
+
+def cost(bench, running, seconds):
+    """The CPU time that a load costs a proxy."""
+    workload, load, (core,) = running.workload, running.load(), bench.place.cores
+    requests_before, busy_before = bench.origin.requests(), process.core_busy(core)
+    before, started = process.cpu_times(running.processes), time.monotonic()
+    answered = load.run(running.listen, seconds, bench.place.load_cores, bench.place.directory)
+    inner = process.connections_to(running.inner) if running.inner else 0
+    time.sleep(0.05)  # what the last requests leave to do belongs to them
+    cpu = process.cpu_between(before, process.cpu_times(running.processes)) / 1e9
+    elapsed, busy_after = time.monotonic() - started, process.core_busy(core)
+    reached = bench.origin.requests() - 1 - requests_before
+
+    running.require()
     # What is under way when a load ends has reached the origin, or does so while the next one runs.
-    if not answered.requests <= reached <= answered.requests + 2 * workload.load.in_flight():
-        raise Refused(f"{name} answered {answered.requests} requests, {reached} reached the origin")
+    if not answered.requests <= reached <= answered.requests + 2 * load.in_flight():
+        raise Refused(f"{running.name()} answered {answered.requests} requests, {reached} reached the origin")
+    between = f", {inner} inner connection{'s' if inner > 1 else ''}" if inner else ""
     return Sample(
-        microseconds=cpu * 1e6 / answered.requests,
-        busy=cpu / answered.seconds,
+        figure=cpu * 1e6 / answered.requests / workload.per,
+        note=f"{cpu / answered.seconds:.0%} busy{between}",
         others=max(0.0, busy_after - busy_before - cpu) / elapsed,
-        inner_connections=inner,
     )
 
 
-def rounds_of(workload, origin, place, ports, options, cores):
-    """All rounds of one workload: in each, every proxy once, the first of them another one each time."""
-    with contextlib.ExitStack() as running:
+def latency(bench, running, seconds):
+    """How much later answers come through the proxy than without it."""
+    load, cores, directory = running.load(), bench.place.load_cores, bench.place.directory
+    direct = load.percentile(bench.origin.ports.http1, seconds, cores, directory)
+    through = load.percentile(running.listen, seconds, cores, directory)
+    running.require()
+    return Sample(max(1.0, through - direct), note=f"{direct:.0f} without it")
+
+
+def idle(bench, running, _seconds):
+    """What a connection that has been used and is silent keeps, in KiB."""
+    hop = running.workload.hop
+    connections = Silent(running.listen, http2=hop.get("http2_in", False), tls=hop.get("tls_in", False))
+    with contextlib.closing(connections):
+        sizes = []
+        for count in running.workload.counts():
+            connections.grow_to(count)
+            sizes.append((count, settled_kib(running.processes)))
+    running.require()
+    (few, small), (many, large) = sizes
+    return Sample((large - small) / (many - few), note=f"{large / 1024:.0f} MiB with {many:,}")
+
+
+def settled_kib(processes):
+    """Resident memory in KiB, when it has stopped to fall."""
+    last = process.resident_kib(processes)
+    for _ in range(20):
+        time.sleep(0.25)
+        now = process.resident_kib(processes)
+        if now >= last:
+            return now
+        last = now
+    return last
+
+
+def start(bench, running, _seconds):
+    """How long a process that has just been started takes to its first answer, or the memory that it has then."""
+    (only,) = running.processes
+    until_answered(running.listen, deadline=10)
+    if running.workload.unit == "ms":
+        return Sample((time.monotonic() - only.began) * 1e3)
+    return Sample(process.resident_kib(running.processes) / 1024)
+
+
+def rounds_of(workload, bench, options):
+    """All rounds of one workload: in each, everyone once, the first of them another one each time."""
+    shapes = workload.participants(options.only)
+    measure, afresh = cost, isinstance(workload, (Idle, Start))
+    for kind, other in ((Latency, latency), (Idle, idle), (Start, start)):
+        if isinstance(workload, kind):
+            measure = other
+    rounds = []
+    with contextlib.ExitStack() as ending:
         ways = {}
-        for proxy in options.only:
-            hops = workload.hops(origin.port, ports)
-            ways[proxy] = hops, []
-            for letter, hop in reversed(list(zip("ab", hops))):
-                name = f"{workload.name}-{proxy}-{letter}"
-                started = proxies.STARTERS[proxy](place, name, hop)
-                running.callback(started.end)
-                ways[proxy][1].insert(0, started)
-                started.wait_for(hop.listen)
-            pids = [process.family(each.pid)[-1] for each in ways[proxy][1]]
-            print(f"{workload.name}: {proxy} serves as {', '.join(map(str, pids))}", file=sys.stderr)
+        if not afresh:
+            for shape in shapes:
+                ways[shape.name] = bench.start(workload, shape, ending)
+                pids = ", ".join(str(process.family(each.pid)[-1]) for each in ways[shape.name].processes)
+                print(f"{workload.name}: {shape.name} serves as {pids}", file=sys.stderr)
+            for shape in shapes:
+                measure(bench, ways[shape.name], 1)  # fills pools and caches
 
-        def once(proxy, seconds):
-            return measure(workload, *ways[proxy], origin, seconds, cores)
+        def once(shape):
+            if not afresh:
+                return measure(bench, ways[shape.name], options.seconds)
+            with contextlib.ExitStack() as soon:
+                return measure(bench, bench.start(workload, shape, soon), options.seconds)
 
-        for proxy in options.only:
-            once(proxy, 1)  # fills pools and caches
-        rounds = []
         for index in range(options.rounds):
-            turn = index % len(options.only)
-            order = options.only[turn:] + options.only[:turn]
-            samples = {proxy: once(proxy, options.seconds) for proxy in order}
+            turn = index % len(shapes)
+            samples = {shape.name: once(shape) for shape in shapes[turn:] + shapes[:turn]}
             rounds.append(samples)
-            costs = ", ".join(f"{proxy} {samples[proxy].microseconds:.1f}" for proxy in options.only)
-            print(f"{workload.name}, round {index + 1}: {costs} us/request", file=sys.stderr)
+            figures = ", ".join(f"{shape.name} {samples[shape.name].figure:.1f}" for shape in shapes)
+            print(f"{workload.name}, round {index + 1}: {figures} {workload.unit}", file=sys.stderr)
     return rounds
 
 
@@ -141,15 +231,16 @@ def at_least_one(text):
 
 
 def arguments():
+    everything = {**WORKLOADS, **FEATURES, **GROWTH}
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
     parser.add_argument("--rounds", type=at_least_one, default=7, help="of each workload (default %(default)s)")
     parser.add_argument("--seconds", type=at_least_one, default=2, help="of load for each (default %(default)s)")
-    parser.add_argument("--workload", type=choices(WORKLOADS), default=list(WORKLOADS), metavar="W1,W2,...")
+    parser.add_argument("--workload", type=choices(everything), default=list(everything), metavar="W1,W2,...")
     parser.add_argument(
         "--only", type=choices(proxies.STARTERS), default=list(proxies.STARTERS), metavar="waypost,haproxy,nginx"
     )
     parser.add_argument("--waypost", default=str(ROOT / "target/release/waypost"), help="the binary to measure")
-    parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md as it is")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/ as it is")
     return parser.parse_args()
 
 
@@ -157,34 +248,46 @@ def run(options):
     available = sorted(os.sched_getaffinity(0))
     if len(available) < 2:
         raise RuntimeError("two cores are needed: one for the proxies, one for the load")
-    proxy_core, load_cores = available[-1], frozenset(available[:-1])
+    proxy_core, load_cores = frozenset(available[-1:]), frozenset(available[:-1])
+    # The largest loads are ten thousand connections, on both sides of a proxy.
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     ports, results = process.Ports(), []
     with tempfile.TemporaryDirectory(prefix="waypost-bench-") as directory, contextlib.ExitStack() as ending:
-        place = proxies.Place(pathlib.Path(directory), frozenset([proxy_core]), options.waypost)
+        place = proxies.Place(pathlib.Path(directory), proxy_core, load_cores, options.waypost)
         proxies.mint(place)
         origin = Origin(dataclasses.replace(place, cores=load_cores), ports)
         ending.callback(origin.process.end)
+        bench = Bench(place, ports, origin, options.seconds)
         for name in options.workload:
-            workload = WORKLOADS[name]
-            cores = proxy_core, load_cores
-            results.append((workload, rounds_of(workload, origin, place, ports, options, cores)))
+            workload = {**WORKLOADS, **FEATURES, **GROWTH}[name]
+            results.append((workload, rounds_of(workload, bench, options)))
+    show(options, available, results)
 
-    tables = [report.costs(results)]
-    if "waypost" in options.only and len(options.only) > 1:
-        tables.append(report.ratios(results))
-    figures = "\n\n".join(
-        [
-            f"On {machine(available)}; {options.rounds} rounds of {options.seconds} s; "
-            f"{proxies.versions(options.waypost)}.{note_on_others(results)}",
-            *tables,
-        ]
+
+def show(options, available, results):
+    """Prints what was measured and, where it is all that can be, writes it into the documentation."""
+    conditions = (
+        f"On {machine(available)}; {options.rounds} rounds of {options.seconds} s; "
+        f"{proxies.versions(options.waypost)}.{note_on_others(results)}"
     )
-    print(figures)
-    whole = options.workload == list(WORKLOADS) and options.only == list(proxies.STARTERS)
-    if options.no_write or not whole or options.rounds < ROUNDS_WORTH_KEEPING:
-        return
-    report.replace_figures(PAGE, figures + "\n")
-    print(f"written to {PAGE.relative_to(ROOT)}", file=sys.stderr)
+    print(conditions)
+    for mark, known, write, plot in (
+        ("figures", WORKLOADS, report.beside_peers, plots.beside_peers),
+        ("features", FEATURES, report.beside_itself, None),
+        ("growth", GROWTH, report.beside_itself, plots.growth),
+    ):
+        part = [(workload, rounds) for workload, rounds in results if workload.name in known]
+        if not part:
+            continue
+        tables = write(part)
+        print(f"\n{tables}")
+        whole = len(part) == len(known) and set(options.only) >= set(PEERS)
+        if whole and not options.no_write and options.rounds >= ROUNDS_WORTH_KEEPING:
+            report.replace_part(PAGE, mark, f"{conditions}\n\n{tables}\n")
+            if plot:
+                PAGE.with_name(f"performance-{mark}.svg").write_text(plot(part))
+            print(f"written to {PAGE.relative_to(ROOT)}", file=sys.stderr)
 
 
 def note_on_others(results):
@@ -204,8 +307,8 @@ def main():
     options = arguments()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, give_up)
-    runs = len(options.workload) * len(options.only)
-    signal.alarm(60 + runs * (options.rounds * (options.seconds + 2) + 10))
+    runs = len(options.workload) * (len(options.only) + 5)
+    signal.alarm(60 + runs * (options.rounds * (options.seconds + 5) + 10))
     try:
         run(options)
     except (Refused, RuntimeError) as problem:

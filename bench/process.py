@@ -25,10 +25,11 @@ class Process:
                 preexec_fn=lambda: os.sched_setaffinity(0, cores),
             )
         self.pid = self._popen.pid
+        self.began = time.monotonic()
 
-    def wait_for(self, port):
-        """Returns when something listens on the port; raises when the process ended instead, or after 10 s."""
-        deadline = time.monotonic() + 10
+    def wait_for(self, port, within=10):
+        """Returns when something listens on the port; raises when the process ended instead, or did not in time."""
+        deadline = time.monotonic() + within
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
@@ -43,12 +44,12 @@ class Process:
     def is_running(self):
         return self._popen.poll() is None
 
-    def end(self):
-        """Asks it to end, and its children with it; after 5 s they are killed."""
+    def end(self, within=5):
+        """Asks it to end, and its children with it; those that do not end in time are killed."""
         pids = family(self.pid)
         self._popen.terminate()
         try:
-            self._popen.wait(timeout=5)
+            self._popen.wait(timeout=within)
         except subprocess.TimeoutExpired:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
@@ -84,6 +85,13 @@ def cpu_times(processes):
 def cpu_between(before, after):
     """Nanoseconds taken between two `cpu_times`; a thread that came in between counts whole."""
     return sum(time_after - before.get(thread, 0) for thread, time_after in after.items())
+
+
+def resident_kib(processes):
+    """Resident memory of all processes and their children, in KiB; pages that they share count for each."""
+    pids = [pid for process in processes for pid in family(process.pid)]
+    pages = [int(PROC.joinpath(str(pid), "statm").read_text().split()[1]) for pid in pids]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def core_busy(core):

@@ -2,63 +2,85 @@
 
 import statistics
 
-NAMES = {"waypost": "waypost", "haproxy": "HAProxy", "nginx": "nginx"}
-BEGIN = "<!-- figures: begin, written by bench/run.sh -->"
-END = "<!-- figures: end -->"
+NAMES = {"waypost": "waypost", "haproxy": "HAProxy", "nginx": "nginx", "envoy": "Envoy"}
 
 
-def costs(results):
-    """CPU time per request, as a Markdown table: one row per workload, one column per proxy."""
-    proxies = shown(results)
-    rows = [["CPU us per request (busy share of its core)", *(NAMES[proxy] for proxy in proxies)]]
+def beside_peers(results):
+    """What waypost and its peers took, the ratios, and the bounds that are set for them."""
+    peers = [name for name in NAMES if any(name in rounds[0] for _, rounds in results)]
+    figures = [["what", "unit", *(NAMES[peer] for peer in peers)]]
+    ratios = [["waypost against", *(NAMES[peer] for peer in peers[1:]), "bound", "reached"]]
     for workload, rounds in results:
-        cells = []
-        for proxy in proxies:
-            cost = statistics.median(each[proxy].microseconds for each in rounds)
-            busy = statistics.median(each[proxy].busy for each in rounds)
-            cells.append(f"{cost:.1f} ({busy:.0%}){inner(rounds, proxy)}")
-        rows.append([f"{workload.name}: {workload.text}", *cells])
-    return table(rows)
+        figures.append([f"{workload.name}: {workload.text}", workload.unit, *(figure(rounds, peer) for peer in peers)])
+        if "waypost" in rounds[0]:
+            against = (ratio(rounds, peer) for peer in peers[1:])
+            ratios.append([workload.name, *against, *bounds(workload, rounds)])
+    return "\n\n".join(table(rows) for rows in (figures, ratios) if len(rows) > 1)
 
 
-def inner(rounds, proxy):
-    """How many connections a pair kept between its halves, where there is one."""
-    counts = [each[proxy].inner_connections for each in rounds if each[proxy].inner_connections is not None]
-    if not counts:
-        return ""
-    return f", {max(counts)} inner connection{'s' if max(counts) > 1 else ''}"
+def beside_itself(results):
+    """waypost in other shapes, against the ordinary one in the same round."""
+    return "\n\n".join(
+        table(
+            [["shape", workload.unit, "to the first"]]
+            + [[shape, figure(rounds, shape), ratio(rounds, "waypost", of=shape)] for shape in rounds[0]],
+            title=f"{workload.name}: {workload.text}",
+        )
+        for workload, rounds in results
+    )
 
 
-def ratios(results):
-    """waypost against each peer: the median over rounds of the ratio within a round, and its range."""
-    peers = [proxy for proxy in shown(results) if proxy != "waypost"]
-    rows = [["Ratio, median (range)", *(f"waypost / {NAMES[peer]}" for peer in peers)]]
-    for workload, rounds in results:
-        cells = []
-        for peer in peers:
-            paired = [each["waypost"].microseconds / each[peer].microseconds for each in rounds]
-            cells.append(f"{statistics.median(paired):.2f} ({min(paired):.2f}-{max(paired):.2f})")
-        rows.append([workload.name, *cells])
-    return table(rows)
+def figure(rounds, name):
+    """The median, and what was noted in the round that had it."""
+    if name not in rounds[0]:
+        return "-"
+    samples = sorted((each[name] for each in rounds), key=lambda sample: sample.figure)
+    middle = samples[len(samples) // 2]
+    note = f" ({middle.note})" if middle.note else ""
+    return f"{statistics.median(sample.figure for sample in samples):.1f}{note}"
 
 
-def shown(results):
-    _, rounds = results[0]
-    return [proxy for proxy in NAMES if proxy in rounds[0]]
+def paired(rounds, name, of="waypost"):
+    """The ratio within each round."""
+    return [each[of].figure / each[name].figure for each in rounds]
 
 
-def table(rows):
+def ratio(rounds, name, of="waypost"):
+    if name not in rounds[0] or of not in rounds[0]:
+        return "-"
+    return spread(paired(rounds, name, of))
+
+
+def spread(values):
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def bounds(workload, rounds):
+    """The bounds of a workload in words, and whether the range reaches each."""
+    words, reached = [], []
+    for must in workload.must:
+        if must.of and must.of not in rounds[0]:
+            continue
+        values = paired(rounds, must.of) if must.of else [each["waypost"].figure for each in rounds]
+        of = f" of {NAMES.get(must.of, must.of)}" if must.of else f" {workload.unit}"
+        own = f": {spread(values)}" if must.of and must.of not in NAMES else ""
+        words.append(f"{must.limit:g}{of}{own}")
+        reached.append("yes" if min(values) <= must.limit else "**no**")
+    return ", ".join(words), ", ".join(reached)
+
+
+def table(rows, title=""):
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return "\n".join(lines)
+    return "\n".join([*([f"**{title}**", ""] if title else []), *lines])
 
 
-def replace_figures(page, figures):
-    """Puts the figures between the marks of a page."""
-    text = page.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise RuntimeError(f"{page} lacks the marks `{BEGIN}` and `{END}`")
-    page.write_text(f"{before}{begin}\n{figures}\n{end}{after}")
+def replace_part(page, mark, text):
+    """Puts the text between the marks of that name in a page."""
+    begin, end = f"<!-- {mark}: begin, written by bench/run.sh -->", f"<!-- {mark}: end -->"
+    before, found, rest = page.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise RuntimeError(f"{page} lacks the marks `{begin}` and `{end}`")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")

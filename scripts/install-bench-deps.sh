@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make bench` needs beside cargo, where it is missing: the peers (nginx, which is the origin too, and
-# HAProxy), the load tools (wrk, h2load) and python3. Does nothing, and says nothing, when all is there.
+# HAProxy), the load tools (wrk, h2load), valgrind and python3. Does nothing, and says nothing, when all is there.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -10,6 +10,7 @@ wanted=(
   haproxy:haproxy
   wrk:wrk
   h2load:nghttp2-client
+  valgrind:valgrind
   python3:python3-minimal
 )
 
