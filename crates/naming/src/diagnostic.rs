@@ -61,12 +61,12 @@ pub struct Finding {
 impl Finding {
     /// What makes a text unusable.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Error, code, message.into())
+        Self::new(Severity::Error, code, harmless(message.into()))
     }
 
     /// What is surely not meant.
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, code, message.into())
+        Self::new(Severity::Warning, code, harmless(message.into()))
     }
 
     const fn new(severity: Severity, code: &'static str, message: String) -> Self {
@@ -82,7 +82,7 @@ impl Finding {
     /// The same, with advice.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self { hint: Some(harmless(hint.into())), ..self }
     }
 
     /// File, line and column (both from 1, the column in characters), where there are such.
@@ -97,7 +97,7 @@ impl Finding {
     #[must_use]
     pub fn one_line(&self) -> String {
         match self.place() {
-            Some((file, line, col)) => format!("{file}:{line}:{col}: {}", self.message),
+            Some((file, line, col)) => format!("{}:{line}:{col}: {}", harmless(file), self.message),
             None => self.message.clone(),
         }
     }
@@ -123,6 +123,21 @@ impl Finding {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         renderer.decor_style(DecorStyle::Ascii).render(&[group])
     }
+}
+
+/// What is quoted may have come from anywhere, and is printed: nothing in it moves a cursor or begins a line.
+fn harmless(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().fold(String::new(), |mut whole, char| {
+        if char.is_control() {
+            whole.extend(char.escape_default())
+        } else {
+            whole.push(char)
+        }
+        whole
+    })
 }
 
 /// Adds the line of `span`, or as many of its first lines as one looks at.

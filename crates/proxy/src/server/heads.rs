@@ -139,10 +139,11 @@ impl Heads {
 
     /// `line` is the rest of a line without its LF; `false` where it breaks the body.
     fn whole_line(&mut self, line: &[u8]) -> bool {
-        if self.partial.is_empty() {
+        if self.partial.is_empty() && line.len() <= LONGEST_KEPT {
             let hash = !self.begun && memchr(b'#', line).is_some();
-            return self.line(line, line.len() > LONGEST_KEPT, hash);
+            return self.line(line, false, hash);
         }
+        // A longer one is judged by what would be kept of it, however it came.
         self.partial.add(line);
         let mut partial = std::mem::take(&mut self.partial);
         let taken = self.line(&partial.kept, partial.cut, partial.hash);
@@ -382,7 +383,7 @@ mod tests {
 
     #[test]
     fn any_bytes_are_judged_alike_however_they_are_cut() {
-        let words: [&[u8]; 24] = [
+        let words: [&[u8]; 26] = [
             b"GET / HTTP/1.1\r\n",
             b"POST / HTTP/1.1\r\n",
             b"Host: a\r\n",
@@ -406,6 +407,8 @@ mod tests {
             b"  ",
             b"ffffffffffffffffff\r\n",
             &[b'y'; 140],
+            &[b' '; 140],
+            b"\r\r\n",
             &[b'0'; 140],
         ];
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
