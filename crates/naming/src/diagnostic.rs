@@ -130,14 +130,15 @@ fn harmless(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
     }
-    text.chars().fold(String::new(), |mut whole, char| {
+    let mut whole = String::with_capacity(text.len());
+    for char in text.chars() {
         if char.is_control() {
-            whole.extend(char.escape_default())
+            whole.extend(char.escape_default());
         } else {
-            whole.push(char)
+            whole.push(char);
         }
-        whole
-    })
+    }
+    whole
 }
 
 /// Adds the line of `span`, or as many of its first lines as one looks at.
