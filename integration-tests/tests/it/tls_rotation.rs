@@ -73,6 +73,9 @@ async fn load(proxy: std::net::SocketAddr, http2: bool, counts: Arc<Counts>) {
     }
 }
 
+/// Of both processes, in the second half: an allocator's moods, and no more.
+const MOST_GROWTH_KIB: u64 = 8 * 1024;
+
 #[tokio::test]
 async fn certificates_and_trust_that_change_each_second_cost_no_request() {
     let seconds = std::env::var("WAYPOST_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
@@ -101,8 +104,12 @@ async fn certificates_and_trust_that_change_each_second_cost_no_request() {
         loads.spawn(load(caller.addr(), n % 2 == 0, Arc::clone(&counts)));
     }
     let mut each_second = tokio::time::interval(Duration::from_secs(1));
+    let mut sizes = Vec::new();
     for round in 1..=seconds {
         each_second.tick().await;
+        // Names that nobody has heard of, and connections that are opened and left, are churn too.
+        caller.get(&format!("made-up-{round}"), "/").await;
+        sizes.push(caller.resident_kib() + callee.resident_kib());
         authorities.turn();
         for proxy in [&caller, &callee] {
             certs::replace(&proxy.spec().path("ca.pem"), authorities.bundle().as_bytes(), 0o644);
@@ -124,7 +131,12 @@ async fn certificates_and_trust_that_change_each_second_cost_no_request() {
         ended.expect("the load runs to its end");
     }
     let (good, bad) = (counts.good.load(Ordering::Relaxed), counts.bad.lock().expect("nobody panics with it").clone());
-    println!("{good} requests in {seconds} s of rotation, {} failed", bad.len());
+    let (half, end) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+    println!(
+        "{good} requests in {seconds} s of rotation, {} failed; both processes had {half} KiB half-way, {end} at the end",
+        bad.len()
+    );
+    assert!(end < half + MOST_GROWTH_KIB, "{sizes:?}");
     assert!(bad.is_empty(), "{bad:?}\ncallee: {}\ncaller: {}", callee.log(), caller.log());
     let handshakes = caller.metrics().await.sum("waypost_client_tls_handshakes_total", &[("outcome", "success")]);
     assert!(handshakes >= 3.0, "new identities made new connections: {handshakes}");
