@@ -118,9 +118,10 @@ def cost(bench, running, seconds):
     if not answered.requests <= reached <= answered.requests + 2 * load.in_flight():
         raise Refused(f"{running.name()} answered {answered.requests} requests, {reached} reached the origin")
     between = f", {inner} inner connection{'s' if inner > 1 else ''}" if inner else ""
+    size = process.resident_kib(running.processes) / 1024
     return Sample(
         figure=cpu * 1e6 / answered.requests / workload.per,
-        note=f"{cpu / answered.seconds:.0%} busy{between}",
+        note=f"{cpu / answered.seconds:.0%} busy, {size:.0f} MiB{between}",
         others=max(0.0, busy_after - busy_before - cpu) / elapsed,
     )
 
