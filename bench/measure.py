@@ -26,7 +26,29 @@ PAGE = ROOT / "docs" / "performance.md"
 # Fewer rounds are for trying things: they are printed, and do not replace what the page says.
 ROUNDS_WORTH_KEEPING = 5
 OTHERS_WORTH_A_NOTE = 0.1
+# One in a hundred is what a machine's moods decide: more of them are looked at.
+LATENCY_LONGER = 4
 PEERS = ("waypost", "haproxy", "nginx")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Workloads that are shown together."""
+
+    mark: str
+    workloads: dict
+    write: object
+    plot: object = None
+
+    def of(self, names):
+        return [workload for name, workload in self.workloads.items() if name in names]
+
+
+PARTS = (
+    Part("figures", WORKLOADS, report.beside_peers, plots.beside_peers),
+    Part("features", FEATURES, report.beside_itself),
+    Part("growth", GROWTH, report.beside_itself, plots.growth),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +120,9 @@ class Bench:
             started.insert(0, each)
             if not isinstance(workload, Start):
                 each.wait_for(hop.listen)
+        silent = Silent(hops[0].listen, http2=False, tls=False)
+        ending.callback(silent.close)
+        silent.grow_to(shape.silent)
         return Running(workload, shape, started, hops[0].listen, hops[1].listen if workload.pair else None)
 
 
@@ -129,6 +154,7 @@ def cost(bench, running, seconds):
 def latency(bench, running, seconds):
     """How much later answers come through the proxy than without it."""
     load, cores, directory = running.load(), bench.place.load_cores, bench.place.directory
+    seconds *= LATENCY_LONGER
     direct = load.percentile(bench.origin.ports.http1, seconds, cores, directory)
     through = load.percentile(running.listen, seconds, cores, directory)
     running.require()
@@ -253,42 +279,33 @@ def run(options):
     # The largest loads are ten thousand connections, on both sides of a proxy.
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    ports, results = process.Ports(), []
+    ports = process.Ports()
     with tempfile.TemporaryDirectory(prefix="waypost-bench-") as directory, contextlib.ExitStack() as ending:
         place = proxies.Place(pathlib.Path(directory), proxy_core, load_cores, options.waypost)
         proxies.mint(place)
         origin = Origin(dataclasses.replace(place, cores=load_cores), ports)
         ending.callback(origin.process.end)
         bench = Bench(place, ports, origin, options.seconds)
-        for name in options.workload:
-            workload = {**WORKLOADS, **FEATURES, **GROWTH}[name]
-            results.append((workload, rounds_of(workload, bench, options)))
-    show(options, available, results)
+        for part in PARTS:
+            results = [(each, rounds_of(each, bench, options)) for each in part.of(options.workload)]
+            if results:
+                show(options, available, part, results)
 
 
-def show(options, available, results):
+def show(options, available, part, results):
     """Prints what was measured and, where it is all that can be, writes it into the documentation."""
     conditions = (
         f"On {machine(available)}; {options.rounds} rounds of {options.seconds} s; "
         f"{proxies.versions(options.waypost)}.{note_on_others(results)}"
     )
-    print(conditions)
-    for mark, known, write, plot in (
-        ("figures", WORKLOADS, report.beside_peers, plots.beside_peers),
-        ("features", FEATURES, report.beside_itself, None),
-        ("growth", GROWTH, report.beside_itself, plots.growth),
-    ):
-        part = [(workload, rounds) for workload, rounds in results if workload.name in known]
-        if not part:
-            continue
-        tables = write(part)
-        print(f"\n{tables}")
-        whole = len(part) == len(known) and set(options.only) >= set(PEERS)
-        if whole and not options.no_write and options.rounds >= ROUNDS_WORTH_KEEPING:
-            report.replace_part(PAGE, mark, f"{conditions}\n\n{tables}\n")
-            if plot:
-                PAGE.with_name(f"performance-{mark}.svg").write_text(plot(part))
-            print(f"written to {PAGE.relative_to(ROOT)}", file=sys.stderr)
+    tables = part.write(results)
+    print(f"{conditions}\n\n{tables}\n", flush=True)
+    whole = len(results) == len(part.workloads) and set(options.only) >= set(PEERS)
+    if whole and not options.no_write and options.rounds >= ROUNDS_WORTH_KEEPING:
+        report.replace_part(PAGE, part.mark, f"{conditions}\n\n{tables}\n")
+        if part.plot:
+            PAGE.with_name(f"performance-{part.mark}.svg").write_text(part.plot(results))
+        print(f"written to {PAGE.relative_to(ROOT)}", file=sys.stderr)
 
 
 def note_on_others(results):

@@ -277,6 +277,8 @@ dtab = '''{dtab}'''
 
 [[routers.servers]]
 port = {hop.listen}
+max_connections = {CONNECTIONS}
+idle_timeout = "1h"
 {off["server"]}
 {server_tls if hop.tls_in else ""}
 [routers.service]

@@ -25,6 +25,8 @@ class Shape:
     differing: dict
     load: object = None
     """Another load than the workload's, where the comparison is about that."""
+    silent: int = 0
+    """Connections that are open beside those of the load, and say nothing."""
 
     def start(self):
         return proxies.STARTERS.get(self.name, proxies.waypost)
@@ -200,9 +202,9 @@ FEATURES = table(
 SIZES = (10, 100, 1_000, 10_000)
 
 
-def growth(name, text, fields, load):
+def growth(name, text, fields, load, silent=lambda n: 0):
     """waypost with more and more of something, beside the ordinary one."""
-    shapes = tuple(Shape(f"{size:,}", fields(size), load(size)) for size in SIZES)
+    shapes = tuple(Shape(f"{size:,}", fields(size), load(size), silent(size)) for size in SIZES)
     return Workload(name, text, load(1), hop=fields(1), peers=False, own=shapes)
 
 
@@ -210,5 +212,5 @@ GROWTH = table(
     growth("routes", "rules, all to one service", lambda n: {"hosts": n}, lambda n: Wrk(64, hosts=n)),
     growth("services", "services", lambda n: {"hosts": n, "services": True}, lambda n: Wrk(64, hosts=n)),
     growth("endpoints", "endpoints of one service", lambda n: {"endpoints": n}, lambda _: HTTP1),
-    growth("connections", "connections of clients", lambda _: {}, Wrk),
+    growth("connections", "silent connections of clients", lambda _: {}, lambda _: HTTP1, lambda n: n),
 )

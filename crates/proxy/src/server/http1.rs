@@ -366,6 +366,6 @@ const LINGER_BUFFER: usize = 16 * 1024;
 const PARK: Duration = Duration::from_millis(100);
 /// The same where a worker has more connections than this: there it is worth a timer after each request.
 const CROWD: usize = 128;
-const PARK_IN_A_CROWD: Duration = Duration::from_millis(10);
+const PARK_IN_A_CROWD: Duration = Duration::from_millis(30);
 /// The shortest time to the next look.
 const TICK: Duration = Duration::from_millis(10);
