@@ -119,6 +119,8 @@ class Paced:
         log.unlink(missing_ok=True)
         # It does not end by itself with both a rate and a duration.
         shape = ["--h1", "-c", str(self.connections), "--rps", str(self.rate // self.connections)]
+        # One connection begins after the other, so that their requests do not come all at once.
+        shape += ["-r", "1", "--rate-period", f"{1000 // self.rate or 1}ms"]
         started = time.monotonic()
         count = str(self.rate * seconds)
         h2load([*shape, "-n", count, f"--log-file={log}", f"http://127.0.0.1:{port}/"], seconds, cores)
