@@ -4,7 +4,7 @@
 //! that takes nothing would pin all of that, so two things are bounded here:
 //! - [`Appetite`]: a connection reads [`MODEST`] bytes at a time, until it has shown that there is much to come. Then it
 //!   may read up to [`LARGE`]; so may [`Places::ALL`] connections of a worker at one time, and no more.
-//! - [`Ahead`]: of a body, no more is handed to the writer than the socket has taken, and [`AHEAD`] bytes.
+//! - [`Ahead`]: of a body, no more is handed to the writer than the socket has taken, and 64 KiB.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
