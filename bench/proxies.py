@@ -389,7 +389,7 @@ def versions(waypost_binary):
         "h2load": said(["h2load", "--version"]).rpartition("/")[2].split()[0],
     }
     if "envoy" in STARTERS:
-        first["Envoy"] = said([os.environ["WAYPOST_BENCH_ENVOY"], "--version"]).split("/")[1]
+        first["Envoy"] = said([os.environ["WAYPOST_BENCH_ENVOY"], "--version"]).rpartition("version: ")[2].split("/")[1]
     return ", ".join(f"{name} {version}" for name, version in first.items())
 
 
