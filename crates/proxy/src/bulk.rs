@@ -27,8 +27,8 @@ const HUNGRY: u8 = 4;
 pub struct Places(Cell<usize>);
 
 impl Places {
-    /// How many there are: with three pieces pinned by each, 24 MiB.
-    pub const ALL: usize = 32;
+    /// How many there are: with three pieces pinned by each, 12 MiB.
+    pub const ALL: usize = 16;
 
     fn take(self: &Rc<Self>) -> Option<Place> {
         let taken = self.0.get();

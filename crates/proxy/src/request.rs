@@ -179,7 +179,8 @@ fn pass_on(
     Response::from_parts(parts, body)
 }
 
-/// Keeps a request's body within `max_body_bytes` and `body_timeout`, and who is to be told when its response begins.
+/// Keeps a request's body within `max_body_bytes` and `body_timeout`; gives back who is to be told when its response
+/// begins.
 ///
 /// One that says beforehand that it is too long is not begun (RFC 9110 section 15.5.14). gRPC streams may be silent for
 /// as long as they live.

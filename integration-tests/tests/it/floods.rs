@@ -308,6 +308,22 @@ async fn cve_2019_9517_zero_windows_and_nothing_is_read() {
     }
 }
 
+/// Each has taken enough to be read for in large pieces, and then takes no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_are_not_taken() {
+    let huge = Behaviour::Reply { status: 200, fields: vec![], body: "x".repeat(8_000_000) };
+    let flooded = Flooded::with(huge, "write_timeout = \"500ms\"", "").await;
+    let taking = |mut stream: TcpStream| async move {
+        drop(stream.write_all(b"GET / HTTP/1.1\r\nHost: users\r\n\r\n").await);
+        let mut some = vec![0; 2_000_000];
+        drop(stream.read_exact(&mut some).await);
+        std::future::pending::<()>().await;
+    };
+    let (_, most) = scale();
+    let attackers = held(flooded.proxy.addr(), most / 50, taking).await;
+    flooded.under("large, not taken", Some("write_timeout"), attackers).await;
+}
+
 /// Holds so many connections open at once, each with what `hold` makes of it.
 async fn held<F>(addr: SocketAddr, count: usize, hold: impl Fn(TcpStream) -> F) -> JoinSet<()>
 where

@@ -71,7 +71,7 @@ pub async fn send(
     // The way may change between attempts, the policy of the request does not.
     let mut outbound = outbound.clone();
     let policy = &Rc::clone(&outbound.route).plan.service;
-    let idempotent = classify::is_idempotent(&observation.method);
+    let idempotent = unsent.as_ref().is_some_and(|(parts, _)| classify::is_idempotent(&parts.method));
     let host = unsent.as_ref().and_then(|(parts, _)| parts.headers.get(HOST).cloned());
     // Only a request without a body can be sent again once it was handed over; its head is kept for that.
     let again = |body: &RequestBody| body.is_end_stream() && policy.retries.value.max_attempts.get() > 1;
