@@ -25,6 +25,7 @@ use crate::body::http2::{self as body_http2, SendError};
 use crate::body::{Http2Body, Incoming};
 use crate::gather::gathered;
 use crate::request::answer::{Failure, Word};
+use crate::request::headers;
 use crate::request::interim::Interims;
 use crate::telemetry::Wire;
 use crate::tls::Refusal;
@@ -41,6 +42,8 @@ pub struct Connection {
     idle_since: Cell<Instant>,
     refusal: Option<Refusal>,
     received: Rc<Received>,
+    /// A request was sent on it.
+    used: Cell<bool>,
     ping: RefCell<Option<h2::PingPong>>,
 }
 
@@ -136,6 +139,7 @@ pub async fn open(
         idle_since: Cell::new(Instant::now()),
         refusal,
         received,
+        used: Cell::new(false),
         ping: RefCell::new(connection.ping_pong()),
     });
     let counted = client.metrics.connected(Wire::Http2);
@@ -182,6 +186,9 @@ pub async fn send(
     let Some((mut parts, mut body)) = unsent.take() else { return Sent::nothing() };
     if let Err(failure) = to_http2(client, &mut parts) {
         return Sent::Lost { failure, before_response: false };
+    }
+    if !slot.0.used.replace(true) {
+        headers::teach_names(&mut parts.headers);
     }
     body.keep_to(None);
     let ends = body.is_end_stream();

@@ -6,6 +6,7 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::{
     CONNECTION, Entry, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
@@ -61,9 +62,12 @@ pub fn take(headers: &mut HeaderMap, trust: Trust, max_call_depth: u32) -> Resul
         .retryable());
     }
     let mut context = Context::default();
-    if found.l5d {
-        read(headers, trust, &mut context)?;
-        remove_l5d(headers, trust.clear);
+    if trust.clear {
+        if found.l5d {
+            remove_all_l5d(headers);
+        }
+    } else {
+        found.told.take(headers, trust, &mut context)?;
     }
     if found.tracing && (trust.clear || !trust.context) {
         for name in TRACING {
@@ -85,27 +89,43 @@ pub fn take(headers: &mut HeaderMap, trust: Trust, max_call_depth: u32) -> Resul
     Ok(context)
 }
 
-fn read(headers: &HeaderMap, trust: Trust, context: &mut Context) -> Result<(), Failure> {
-    if trust.clear {
-        return Ok(());
+/// Those of [`TOLD`] that a request has, as bits.
+#[derive(Clone, Copy, Default)]
+struct Told(u8);
+
+impl Told {
+    fn add(&mut self, name: &str) {
+        if let Some(index) = TOLD.iter().position(|told| told.as_str() == name) {
+            self.0 |= 1 << index;
+        }
     }
-    if trust.context {
-        context.context_dtab = joined(headers, &L5D_CTX_DTAB)?;
-        context.deadline =
-            headers.get_all(&L5D_CTX_DEADLINE).iter().filter_map(Deadline::parse).reduce(Deadline::strictest);
-        context.trace = headers.get(&L5D_CTX_TRACE).and_then(TraceId::parse);
-        context.sample = headers
-            .get(&L5D_SAMPLE)
-            .and_then(|value| value.to_str().ok()?.trim().parse::<f32>().ok())
-            .filter(|rate| !rate.is_nan())
-            .map(|rate| rate.clamp(0.0, 1.0));
+
+    /// Reads what is to be believed, and removes all of it.
+    fn take(self, headers: &mut HeaderMap, trust: Trust, context: &mut Context) -> Result<(), Failure> {
+        let present = TOLD.iter().enumerate().filter(|(index, _)| self.0 >> index & 1 == 1).map(|(_, name)| *name);
+        for name in present {
+            let mut values = headers.get_all(name).iter();
+            match name.as_str() {
+                "l5d-dtab" if trust.overrides => context.user_dtab = joined(headers, name)?,
+                "l5d-dtab" => context.override_refused = true,
+                _ if !trust.context => {}
+                "l5d-ctx-dtab" => context.context_dtab = joined(headers, name)?,
+                "l5d-ctx-deadline" => {
+                    context.deadline = values.filter_map(Deadline::parse).reduce(Deadline::strictest);
+                }
+                "l5d-ctx-trace" => context.trace = values.next().and_then(TraceId::parse),
+                "l5d-sample" => context.sample = values.next().and_then(sample),
+                _ => {}
+            }
+            headers.remove(name);
+        }
+        Ok(())
     }
-    if trust.overrides {
-        context.user_dtab = joined(headers, &L5D_DTAB)?;
-    } else {
-        context.override_refused = headers.contains_key(&L5D_DTAB);
-    }
-    Ok(())
+}
+
+fn sample(value: &HeaderValue) -> Option<f32> {
+    let rate = value.to_str().ok()?.trim().parse::<f32>().ok()?;
+    (!rate.is_nan()).then(|| rate.clamp(0.0, 1.0))
 }
 
 /// Several headers of one name concatenate in order, as linkerd has it.
@@ -129,19 +149,6 @@ fn without_semicolon(text: &[u8]) -> &[u8] {
     text.strip_suffix(b";").unwrap_or(text)
 }
 
-/// What this hop's own headers are made of, or everything that starts with `l5d-`.
-fn remove_l5d(headers: &mut HeaderMap, all: bool) {
-    if all {
-        remove_all_l5d(headers);
-        return;
-    }
-    for name in
-        [&L5D_CTX_DTAB, &L5D_DTAB, &L5D_CTX_DEADLINE, &L5D_CTX_TRACE, &L5D_SAMPLE, &L5D_CLIENT_ID, &L5D_DST_RESIDUAL]
-    {
-        headers.remove(name);
-    }
-}
-
 /// Removes every header whose name starts with `l5d-`; tells whether `l5d-err` was one of them.
 fn remove_all_l5d(headers: &mut HeaderMap) -> bool {
     let names: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("l5d-")).cloned().collect();
@@ -157,6 +164,7 @@ fn remove_all_l5d(headers: &mut HeaderMap) -> bool {
 #[expect(clippy::struct_excessive_bools, reason = "a set of flags, each read once right after the scan")]
 struct Found {
     l5d: bool,
+    told: Told,
     tracing: bool,
     forwarded_cert: bool,
     hop_by_hop: HopByHop,
@@ -205,7 +213,10 @@ impl Found {
                 "via" => found.via = true,
                 "traceparent" | "tracestate" | "b3" => found.tracing = true,
                 "x-forwarded-client-cert" => found.forwarded_cert = true,
-                other if other.starts_with("l5d-") => found.l5d = true,
+                other if other.starts_with("l5d-") => {
+                    found.l5d = true;
+                    found.told.add(other);
+                }
                 other if other.starts_with("x-b3-") => found.tracing = true,
                 other => found.hop_by_hop = found.hop_by_hop.and(other, value),
             }
@@ -276,9 +287,14 @@ pub fn append_via(headers: &mut HeaderMap, received: Version) {
         Entry::Vacant(none) => drop(none.insert(HeaderValue::from_static(own))),
         Entry::Occupied(mut before) => {
             // One field line however long the way: lines are counted, and limited, by everybody who reads them.
-            let lines: Vec<&[u8]> = before.iter().map(HeaderValue::as_bytes).collect();
-            let list = [&lines.join(&b", "[..])[..], b", ", own.as_bytes()].concat();
-            let value = HeaderValue::from_bytes(&list).unwrap_or_else(|_| HeaderValue::from_static(own));
+            let mut list = Vec::with_capacity(before.iter().map(|line| line.len() + 2).sum::<usize>() + own.len());
+            for line in before.iter() {
+                list.extend_from_slice(line.as_bytes());
+                list.extend_from_slice(b", ");
+            }
+            list.extend_from_slice(own.as_bytes());
+            let value = HeaderValue::from_maybe_shared(Bytes::from(list));
+            let value = value.unwrap_or_else(|_| HeaderValue::from_static(own));
             drop(before.insert_mult(value));
         }
     }
@@ -349,10 +365,27 @@ pub fn forget_destination(headers: &mut HeaderMap, host: Option<&HeaderValue>) {
 /// Writes what the next hop is told of this call: its trace and how long it may take.
 pub fn write_context(headers: &mut HeaderMap, context: &Context, deadline: Option<Deadline>, rng: &mut impl Rng) {
     let trace = TraceId::next(context.trace, context.sample, rng);
-    headers.insert(L5D_CTX_TRACE.clone(), trace.to_header());
-    headers.insert(L5D_REQID.clone(), trace.request_id());
+    headers.insert(L5D_CTX_TRACE.clone(), once(trace.to_header()));
+    headers.insert(L5D_REQID.clone(), once(trace.request_id()));
     if let Some(deadline) = deadline {
-        headers.insert(L5D_CTX_DEADLINE.clone(), deadline.to_header(SystemTime::now()));
+        headers.insert(L5D_CTX_DEADLINE.clone(), once(deadline.to_header(SystemTime::now())));
+    }
+}
+
+/// No other request has this value: HTTP/2 is not to keep it in its table of fields, where it would displace what comes
+/// with each request (a never-indexed literal, RFC 7541 section 6.2.3).
+fn once(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// For the first request on a connection of HTTP/2: what [`write_context`] wrote goes into the table this once, so that
+/// the later ones find its names there.
+pub fn teach_names(headers: &mut HeaderMap) {
+    for name in [&L5D_CTX_TRACE, &L5D_REQID, &L5D_CTX_DEADLINE] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(false);
+        }
     }
 }
 
@@ -416,6 +449,10 @@ fn is_misplaced(name: &str) -> bool {
 /// Longest dtab that a request may bring.
 pub const MAX_DTAB_BYTES: usize = 8 * 1024;
 
+/// What one waypost tells the next, and what a person asks for: nothing of it goes on as it came.
+static TOLD: [&HeaderName; 7] =
+    [&L5D_CTX_DTAB, &L5D_DTAB, &L5D_CTX_DEADLINE, &L5D_CTX_TRACE, &L5D_SAMPLE, &L5D_CLIENT_ID, &L5D_DST_RESIDUAL];
+
 /// What other tracing systems tell the next hop.
 static TRACING: [&str; 8] = [
     "traceparent",
@@ -447,3 +484,54 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use http::Request;
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_differs_in_each_request_displaces_nothing_in_the_table_of_http2() {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let (mut sender, mut connection) = h2::client::handshake(near).await.expect("a preface");
+        let (mut rng, mut streams) = (SmallRng::seed_from_u64(1), Vec::new());
+        for number in 0..50 {
+            let request = Request::get("http://web/").header("user-agent", "x".repeat(60));
+            let mut request = request.body(()).expect("a request");
+            let deadline = Deadline::after(Duration::from_secs(1), SystemTime::now());
+            write_context(request.headers_mut(), &Context::default(), Some(deadline), &mut rng);
+            if number == 0 {
+                teach_names(request.headers_mut());
+            }
+            streams.push(sender.send_request(request, true).expect("a stream"));
+            let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll(cx))).await;
+            assert!(polled.is_pending(), "it is open");
+        }
+        drop((sender, streams, connection));
+        let mut written = Vec::new();
+        far.read_to_end(&mut written).await.expect("all that was written");
+
+        let mut rest = written.strip_prefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("the preface");
+        let mut heads = Vec::new();
+        // RFC 9113 section 4.1: three bytes of length, one of the kind (HEADERS is 1), and so on up to nine.
+        while let [a, b, c, kind, _, _, _, _, _, more @ ..] = rest {
+            let length = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).expect("a length");
+            if *kind == 1 {
+                heads.push(length);
+            }
+            rest = &more[length..];
+        }
+        let (first, later) = heads.split_first().expect("heads");
+        assert_eq!(later.len(), 49);
+        assert!(later.iter().all(|length| *length < first * 2 / 3), "{heads:?}");
+    }
+}

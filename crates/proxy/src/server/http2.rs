@@ -183,12 +183,13 @@ impl Streams {
         let connection = Rc::clone(connection);
         let retracted = Rc::clone(&self.retracted);
         // A request's whole way is some kilobytes: a task copies what it is made of several times, and so gets a pointer.
-        let whole = Box::pin(async move {
+        let whole = Box::write(Box::new_uninit(), async move {
             let _open = open;
             if stream(connection, request, respond).await.is_none() {
                 retracted.add(Instant::now());
             }
         });
+        let whole = Box::into_pin(whole);
         // It ends with its stream, and all streams end with the connection: each learns of it by `poll_reset`.
         drop(self.tasks.spawn_local(whole));
     }
