@@ -2,13 +2,16 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt fmt-check bench bench-micro bench-check bench-baseline bench-naming fuzz floods soak doc test-deps
+.PHONY: help demo release test lint fmt fmt-check bench bench-micro bench-check bench-baseline bench-naming fuzz floods soak doc test-deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## start two services, two routers and TLS between them, try all of it, and end
 	$(CARGO) run -p waypost -- demo --check
+
+release: ## build the binary that is worth deploying, target/dist/waypost: laid out by what a load was seen to do
+	scripts/release.sh
 
 test: test-deps fmt-check lint ## all checks: format, lints, tests, documentation (installs what tests need)
 	$(CARGO) test --workspace --no-fail-fast
@@ -24,7 +27,7 @@ fmt: ## format the sources
 fmt-check:
 	$(CARGO) fmt --all --check
 
-bench: bench-naming ## measure a release build: what naming costs, and against other proxies
+bench: bench-naming ## measure what `make release` builds: what naming costs, and against other proxies
 	bench/run.sh
 
 bench-micro: ## measure the steps of a request's way that are ours, one by one: time

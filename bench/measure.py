@@ -266,7 +266,7 @@ def arguments():
     parser.add_argument(
         "--only", type=choices(proxies.STARTERS), default=list(proxies.STARTERS), metavar="waypost,haproxy,nginx"
     )
-    parser.add_argument("--waypost", default=str(ROOT / "target/release/waypost"), help="the binary to measure")
+    parser.add_argument("--waypost", default=str(ROOT / "target/dist/waypost"), help="the binary to measure")
     parser.add_argument("--no-write", action="store_true", help="leave docs/ as it is")
     return parser.parse_args()
 

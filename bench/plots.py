@@ -7,7 +7,7 @@ import statistics
 import report
 
 INK, PALE, LINE = "#24292f", "#8c959f", "#d0d7de"
-COLOURS = {"haproxy": "#0969da", "nginx": "#1a7f37", "envoy": "#bf3989"}
+COLOURS = {"haproxy": "#0969da", "nginx": "#1a7f37", "envoy": "#bf3989", "pingora": "#9a6700"}
 SERIES = ("#0969da", "#1a7f37", "#bf3989", "#9a6700")
 MOST = 2.5  # ratios above it are drawn at the edge
 

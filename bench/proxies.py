@@ -29,7 +29,7 @@ class Hop:
     services: bool = False
     """Whether each name is a service of its own (waypost only)."""
     endpoints: int = 1
-    """Addresses behind the name (waypost only); all of them are the origin's."""
+    """Addresses behind the name (waypost and HAProxy); all of them are the origin's."""
     workers: int = 1
     spread: bool = False
     """Whether it may use the cores of the load too (waypost only)."""
@@ -196,7 +196,8 @@ def haproxy(place, name, hop):
         bind = f" ssl crt {both} alpn h2,http/1.1 ssl-min-ver TLSv1.3 no-tls-tickets"
     elif hop.http2_in:
         bind = " proto h2"
-    server = " proto h2" if hop.http2_out else ""
+    # Idle connections are kept, as by the others.
+    server = " pool-purge-delay 1h" + (" proto h2" if hop.http2_out else "")
     if hop.tls_out:
         server += f" ssl verify required ca-file {certs}/ca.pem verifyhost {HOST} sni str({HOST})"
         server += f"{' alpn h2' if hop.http2_out else ''} ssl-min-ver TLSv1.3 no-ssl-reuse"
@@ -204,6 +205,7 @@ def haproxy(place, name, hop):
     if hop.hosts > 1:
         entries = place.file(f"{name}.map", "".join(f"{host} target\n" for host in host_names(hop.hosts)))
         choose = f"use_backend %[req.hdr(host),map_str({entries})]"
+    servers = "".join(f"    server s{n} {address}{server}\n" for n, address in enumerate(hop.addresses()))
     config = place.file(
         f"{name}.cfg",
         f"""global
@@ -222,8 +224,7 @@ frontend in
     bind 127.0.0.1:{hop.listen} backlog 4096{bind}
     {choose}
 backend target
-    server one 127.0.0.1:{hop.forward}{server}
-""",
+{servers}""",
     )
     return Process(name, ["haproxy", "-db", "-q", "-f", str(config)], place.cores, place.directory / f"{name}.log")
 
@@ -367,9 +368,16 @@ def envoy_address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
+def pingora(place, name, hop):
+    """The pass-through in bench/pingora, for HTTP/1.1 in the clear."""
+    command = [os.environ["WAYPOST_BENCH_PINGORA"], str(hop.listen), str(hop.forward)]
+    return Process(name, command, place.cores, place.directory / f"{name}.log")
+
+
 STARTERS = {"waypost": waypost, "haproxy": haproxy, "nginx": nginx}
-if "WAYPOST_BENCH_ENVOY" in os.environ:
-    STARTERS["envoy"] = envoy
+for optional in (envoy, pingora):
+    if f"WAYPOST_BENCH_{optional.__name__.upper()}" in os.environ:
+        STARTERS[optional.__name__] = optional
 
 
 def mint(place):

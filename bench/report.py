@@ -2,7 +2,7 @@
 
 import statistics
 
-NAMES = {"waypost": "waypost", "haproxy": "HAProxy", "nginx": "nginx", "envoy": "Envoy"}
+NAMES = {"waypost": "waypost", "haproxy": "HAProxy", "nginx": "nginx", "envoy": "Envoy", "pingora": "pingora"}
 
 
 def beside_peers(results):
@@ -19,15 +19,16 @@ def beside_peers(results):
 
 
 def beside_itself(results):
-    """waypost in other shapes, against the ordinary one in the same round."""
-    return "\n\n".join(
-        table(
-            [["shape", workload.unit, "to the first"]]
-            + [[shape, figure(rounds, shape), ratio(rounds, "waypost", of=shape)] for shape in rounds[0]],
-            title=f"{workload.name}: {workload.text}",
-        )
-        for workload, rounds in results
-    )
+    """waypost in other shapes, against the ordinary one in the same round; and so another, against its first."""
+    tables = []
+    for workload, rounds in results:
+        rows, firsts = [["shape", workload.unit, "to the first"]], {"waypost": "waypost"}
+        kinds = {shape.name: shape.of for shape in workload.own}
+        for shape in rounds[0]:
+            first = firsts.setdefault(kinds.get(shape, "waypost"), shape)
+            rows.append([shape, figure(rounds, shape), ratio(rounds, first, of=shape)])
+        tables.append(table(rows, title=f"{workload.name}: {workload.text}"))
+    return "\n\n".join(tables)
 
 
 def figure(rounds, name):

@@ -27,9 +27,11 @@ class Shape:
     """Another load than the workload's, where the comparison is about that."""
     silent: int = 0
     """Connections that are open beside those of the load, and say nothing."""
+    of: str = "waypost"
+    """Whose shape it is."""
 
     def start(self):
-        return proxies.STARTERS.get(self.name, proxies.waypost)
+        return proxies.STARTERS.get(self.name, proxies.STARTERS[self.of])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +57,12 @@ class Workload:
 
     def participants(self, peers):
         """Who takes part."""
-        able = [peer for peer in peers if peer == "waypost" or (self.peers and peer not in self.without)]
+        able = [peer for peer in peers if peer == "waypost" or (self.peers and self.is_for(peer))]
         return [Shape(peer, {}) for peer in able] + (list(self.own) if "waypost" in able else [])
+
+    def is_for(self, peer):
+        """Whether it can do that; pingora's pass-through is made for the plainest."""
+        return peer not in self.without and (peer != "pingora" or self.name == "W1")
 
     def hops(self, origin, ports, differing):
         """The hops in the order of a request's way."""
@@ -100,7 +106,7 @@ WORKLOADS = table(
         "W1",
         "HTTP/1.1 to HTTP/1.1, 64 connections",
         HTTP1,
-        must=(Must(1.15, "haproxy"), Must(1.1, "nginx"), Must(0.35, "envoy")),
+        must=(Must(1.15, "haproxy"), Must(1.1, "nginx"), Must(0.6, "pingora"), Must(0.35, "envoy")),
     ),
     Workload(
         "W2",
@@ -202,15 +208,18 @@ FEATURES = table(
 SIZES = (10, 100, 1_000, 10_000)
 
 
-def growth(name, text, fields, load, silent=lambda n: 0):
-    """waypost with more and more of something, beside the ordinary one."""
-    shapes = tuple(Shape(f"{size:,}", fields(size), load(size), silent(size)) for size in SIZES)
-    return Workload(name, text, load(1), hop=fields(1), peers=False, own=shapes)
+def growth(name, text, fields, load, silent=lambda n: 0, haproxy=False):
+    """waypost with more and more of something, beside the ordinary one; and HAProxy with one and with most."""
+    shapes = [Shape(f"{size:,}", fields(size), load(size), silent(size)) for size in SIZES]
+    if haproxy:
+        shapes += [Shape("HAProxy", fields(1), of="haproxy")]
+        shapes += [Shape(f"HAProxy, {size:,}", fields(size), of="haproxy") for size in SIZES[-1:]]
+    return Workload(name, text, load(1), hop=fields(1), peers=False, own=tuple(shapes))
 
 
 GROWTH = table(
     growth("routes", "rules, all to one service", lambda n: {"hosts": n}, lambda n: Wrk(64, hosts=n)),
     growth("services", "services", lambda n: {"hosts": n, "services": True}, lambda n: Wrk(64, hosts=n)),
-    growth("endpoints", "endpoints of one service", lambda n: {"endpoints": n}, lambda _: HTTP1),
+    growth("endpoints", "endpoints of one service", lambda n: {"endpoints": n}, lambda _: HTTP1, haproxy=True),
     growth("connections", "silent connections of clients", lambda _: {}, lambda _: HTTP1, lambda n: n),
 )

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what `make bench` needs beside cargo, where it is missing: the peers (nginx, which is the origin too, and
-# HAProxy), the load tools (wrk, h2load), valgrind and python3. Does nothing, and says nothing, when all is there.
+# Installs what `make bench` and `make release` need beside cargo, where it is missing: the peers (nginx, which is the
+# origin too, and HAProxy), the load tools (wrk, h2load), valgrind, python3, and what reads profiles. Does nothing, and
+# says nothing, when all is there.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -11,6 +12,7 @@ wanted=(
   wrk:wrk
   h2load:nghttp2-client
   valgrind:valgrind
+  llvm-profdata-19:llvm-19
   python3:python3-minimal
 )
 
