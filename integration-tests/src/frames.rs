@@ -88,7 +88,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    fn number(&self, at: usize) -> u32 {
+    /// Four bytes of its payload, as a number.
+    pub fn number(&self, at: usize) -> u32 {
         self.payload.get(at..at + 4).map_or(0, |mut bytes| bytes.get_u32())
     }
 }
@@ -141,6 +142,11 @@ impl RawHttp2 {
             self.send(&self::frame(frame.kind, END_STREAM, 0, payload)).await;
         }
         Some(frame)
+    }
+
+    /// The next frame, whatever it asks for; `None` at the end.
+    pub async fn next_unanswered(&mut self) -> Option<Frame> {
+        soon("a frame", self.read()).await.ok()
     }
 
     async fn read(&mut self) -> io::Result<Frame> {

@@ -22,15 +22,21 @@ const AHEAD: usize = 64 * 1024;
 /// So many reads in a row have to be as long as they may be.
 const HUNGRY: u8 = 4;
 
-/// The places of a worker for connections with large reads.
+/// The places of a worker for connections that may have more memory at a time than others.
 #[derive(Debug, Default)]
 pub struct Places(Cell<usize>);
 
 impl Places {
-    /// How many there are: with three pieces pinned by each, 12 MiB.
+    /// How many there are: with three pieces of large reads pinned by each, 12 MiB; with grown windows, 128 MiB.
     pub const ALL: usize = 16;
 
-    fn take(self: &Rc<Self>) -> Option<Place> {
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.0.get()
+    }
+
+    /// One of them, where one is free.
+    pub fn take(self: &Rc<Self>) -> Option<Place> {
         let taken = self.0.get();
         (taken < Self::ALL).then(|| {
             self.0.set(taken + 1);
@@ -41,7 +47,7 @@ impl Places {
 
 /// A place, given back when it is dropped.
 #[derive(Debug)]
-struct Place(Rc<Places>);
+pub struct Place(Rc<Places>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -132,7 +138,7 @@ mod tests {
         assert_eq!(all[0].limit(), MODEST);
         assert_eq!(hungry(&places).limit(), LARGE, "a place was given back");
         drop(all);
-        assert_eq!(places.0.get(), 0);
+        assert_eq!(places.taken(), 0);
     }
 
     #[test]

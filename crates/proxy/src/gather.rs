@@ -28,12 +28,20 @@ pub struct Drain<S>(Rc<RefCell<Io<S>>>);
 struct Io<S> {
     stream: S,
     waiting: BytesMut,
+    received: u64,
 }
 
 /// Both ends over one stream.
 pub fn gathered<S>(stream: S) -> (Gathered<S>, Drain<S>) {
-    let io = Rc::new(RefCell::new(Io { stream, waiting: BytesMut::new() }));
+    let io = Rc::new(RefCell::new(Io { stream, waiting: BytesMut::new(), received: 0 }));
     (Gathered(Rc::clone(&io)), Drain(io))
+}
+
+impl<S> Drain<S> {
+    /// Bytes that have come so far.
+    pub fn received(&self) -> u64 {
+        self.0.borrow().received
+    }
 }
 
 impl<S: AsyncWrite + Unpin> Drain<S> {
@@ -72,7 +80,11 @@ impl<S: AsyncWrite + Unpin> Io<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_read(cx, buf)
+        let io = &mut *self.0.borrow_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut io.stream).poll_read(cx, buf);
+        io.received += u64::try_from(buf.filled().len() - before).unwrap_or(0);
+        polled
     }
 }
 

@@ -114,6 +114,8 @@ pub struct Worker {
     pub rng: RefCell<SmallRng>,
     /// Connections that may read a lot at a time.
     pub large_reads: Rc<Places>,
+    /// For connections of HTTP/2 whose windows have grown.
+    pub wide_windows: Rc<Places>,
     /// Where a request's path is built; taken while in use.
     pub scratch: RefCell<PathBuffer>,
     /// Connections of clients.
@@ -150,6 +152,7 @@ impl Worker {
             recent: RefCell::default(),
             rng: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             large_reads: Rc::default(),
+            wide_windows: Rc::default(),
             scratch: RefCell::default(),
             serving: TaskTracker::new(),
             tasks: TaskTracker::new(),
@@ -267,7 +270,8 @@ impl Worker {
             Ask::Metrics(to) => {
                 let now = Instant::now();
                 self.routers.borrow().iter().for_each(|router| router.tell(now));
-                to.send(self.metrics.report()).is_ok()
+                let (large_reads, wide_windows) = (self.large_reads.taken(), self.wide_windows.taken());
+                to.send(MetricsReport { large_reads, wide_windows, ..self.metrics.report() }).is_ok()
             }
             Ask::Clients(to) => {
                 to.send(self.routers.borrow().iter().flat_map(|router| router.report()).collect()).is_ok()

@@ -47,3 +47,4 @@ mod tls_rotation;
 mod tls_server;
 mod two_machines;
 mod upgrades;
+mod windows;

@@ -29,6 +29,7 @@ use crate::request::headers;
 use crate::request::interim::Interims;
 use crate::telemetry::Wire;
 use crate::tls::Refusal;
+use crate::window::{self, Windows};
 use crate::worker::Worker;
 
 /// One connection, shared by the requests of its worker.
@@ -44,6 +45,7 @@ pub struct Connection {
     received: Rc<Received>,
     /// A request was sent on it.
     used: Cell<bool>,
+    /// Whoever asks something of the peer has it for that long.
     ping: RefCell<Option<h2::PingPong>>,
 }
 
@@ -64,7 +66,9 @@ impl Connection {
     /// answers in its own way or just closes.
     pub async fn answers(&self) -> Answers {
         let Some(mut ping) = self.ping.take() else { return Answers::Http2 };
-        match ping.ping(h2::Ping::opaque()).await {
+        let answered = ping.ping(h2::Ping::opaque()).await;
+        self.ping.replace(Some(ping));
+        match answered {
             Ok(_) => Answers::Http2,
             Err(_) if self.received.not_http2() => Answers::SomethingElse,
             Err(_) => Answers::Nothing,
@@ -121,7 +125,7 @@ pub async fn open(
     let (stream, drain) = gathered(stream);
     let (sender, mut connection) = h2::client::Builder::new()
         .enable_push(false)
-        .initial_window_size(STREAM_WINDOW)
+        .initial_window_size(window::LEAST)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEADER_LIST)
         .max_send_buffer_size(MAX_SEND_BUFFER)
@@ -144,11 +148,17 @@ pub async fn open(
     });
     let counted = client.metrics.connected(Wire::Http2);
     let driven = Rc::downgrade(&shared);
+    let mut windows = Windows::new(CONNECTION_WINDOW, &worker.wide_windows);
     worker.spawn(async move {
         let _held = (held, counted);
         // Ends when the peer closes, or when no request and no pool holds a sender any more.
         let ended = std::future::poll_fn(|cx| {
             let polled = Pin::new(&mut connection).poll(cx);
+            if let Some(shared) = driven.upgrade()
+                && let Some(pings) = &mut *shared.ping.borrow_mut()
+            {
+                windows.poll(cx, drain.received(), pings, &mut connection);
+            }
             // An error of a write shows again at the next read; a peer that takes no more wakes this task.
             drop(drain.poll_drain(cx));
             polled
@@ -305,8 +315,7 @@ impl Drop for PumpGuard {
     }
 }
 
-/// Credit per stream: enough for a LAN, little enough that a slow reader downstream pins few bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
+/// Credit for all streams together.
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 const MAX_HEADER_LIST: u32 = 256 * 1024;
 const MAX_SEND_BUFFER: usize = 128 * 1024;

@@ -29,6 +29,7 @@ use crate::request::handle;
 use crate::request::interim::{Caller, Outbox};
 use crate::telemetry::{Termination, Wire};
 use crate::tunnel::Http2Side;
+use crate::window::{self, Windows};
 
 /// Serves streams until the client closes, nothing was asked for `idle_timeout`, or the connection drained.
 pub async fn serve<S>(connection: &Rc<Connection>, transport: Transport<S>)
@@ -40,6 +41,8 @@ where
     let (transport, drain) = gathered(transport);
     let handshake = builder(config).handshake::<_, Bytes>(transport);
     let Some(Ok(mut serving)) = with_drain(&drain, config.head_timeout, handshake).await else { return };
+    let mut pings = serving.ping_pong();
+    let mut windows = Windows::new(CONNECTION_WINDOW, &connection.worker.wide_windows);
     let streams = Streams::default();
     let watch = tokio::time::sleep(config.idle_timeout);
     let mut watch = std::pin::pin!(watch);
@@ -66,6 +69,9 @@ where
                 }
                 Poll::Pending => break,
             }
+        }
+        if let Some(pings) = &mut pings {
+            windows.poll(cx, drain.received(), pings, &mut serving);
         }
         if let Poll::Ready(Err(error)) = drain.poll_drain(cx) {
             return Poll::Ready(Err(error));
@@ -120,7 +126,7 @@ fn builder(config: &ServerConfig) -> h2::server::Builder {
         builder.enable_connect_protocol();
     }
     builder
-        .initial_window_size(STREAM_WINDOW)
+        .initial_window_size(window::LEAST)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(config.max_concurrent_streams)
         .max_header_list_size(config.max_head_bytes)
@@ -315,8 +321,7 @@ async fn send(
     sent
 }
 
-/// Credit for what a client sends: enough for a LAN, little enough for many connections.
-const STREAM_WINDOW: u32 = 256 * 1024;
+/// Credit for what a client sends on all streams together.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a response that wait for the client, per stream.
 const MAX_SEND_BUFFER: usize = 16 * 1024;

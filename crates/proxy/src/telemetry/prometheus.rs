@@ -70,6 +70,7 @@ pub fn render(scrape: &Scrape<'_>, format: Format) -> String {
     endpoints(&mut encoder, scrape);
     servers(&mut encoder, &scrape.metrics.servers);
     routers(&mut encoder, scrape.metrics);
+    places(&mut encoder, scrape.metrics);
     control(&mut encoder, scrape.control);
     process(&mut encoder, scrape.process);
     encoder.end()
@@ -213,6 +214,16 @@ fn routers(encoder: &mut Encoder, metrics: &MetricsReport) {
     for (key, counts) in metrics.caches.iter() {
         encoder.sample("_total", &[("router", &key.router), ("cache", &key.name)], counts.evictions);
     }
+}
+
+fn places(encoder: &mut Encoder, metrics: &MetricsReport) {
+    encoder.family(
+        Type::Gauge,
+        "waypost_connections_favoured",
+        "Connections that may have more bytes at a time than others.",
+    );
+    encoder.sample("", &[("by", "large_reads")], metrics.large_reads);
+    encoder.sample("", &[("by", "wide_windows")], metrics.wide_windows);
 }
 
 fn control(encoder: &mut Encoder, control: &ControlMetrics) {

@@ -92,6 +92,7 @@ impl WorkerMetrics {
             servers: self.servers.report(&self.table, now),
             routers: self.routers.report(&self.table, now),
             caches: self.caches.report(&self.table, now),
+            ..MetricsReport::default()
         };
         self.table.reported(self.worker, now);
         report

@@ -26,6 +26,10 @@ pub struct MetricsReport {
     pub routers: Family<RouterCounts>,
     /// By the table's name.
     pub caches: Family<CacheCounts>,
+    /// Connections that read much at a time.
+    pub large_reads: usize,
+    /// Connections of HTTP/2 whose windows have grown.
+    pub wide_windows: usize,
 }
 
 impl MetricsReport {
@@ -36,6 +40,8 @@ impl MetricsReport {
         self.servers.merge(other.servers);
         self.routers.merge(other.routers);
         self.caches.merge(other.caches);
+        self.large_reads += other.large_reads;
+        self.wide_windows += other.wide_windows;
     }
 }
 

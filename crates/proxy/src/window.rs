@@ -1,0 +1,126 @@
+//! How much a peer of HTTP/2 may send before any of it was taken: as much as the way between us holds.
+//!
+//! A sender stops when the window is full, until an update has come back (RFC 9113 section 5.2). So with a window of
+//! 256 KiB nobody gets more than 5 MiB a second through over 50 ms, whatever the line could carry. On the other hand
+//! what lies in windows is memory of ours as soon as its reader is slow. So windows begin small, and grow where they
+//! are what limits: while much comes a PING goes out, and what has come until its answer was under way together. When
+//! that nearly fills a window, the next one is twice as large.
+//!
+//! A peer could feign that, by late answers. [`Places::ALL`] connections of a worker may have grown windows at one time,
+//! and none larger than [`MOST`]; the others go on with what they have.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::{Ping, PingPong};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::bulk::{Place, Places};
+
+/// A connection whose windows can be set.
+pub trait Windowed {
+    /// The window of all its streams together.
+    fn set_connection(&mut self, size: u32);
+    /// The window of each stream.
+    ///
+    /// # Errors
+    /// The peer has not yet agreed to the one before.
+    fn set_stream(&mut self, size: u32) -> Result<(), h2::Error>;
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Windowed for h2::client::Connection<T, Bytes> {
+    fn set_connection(&mut self, size: u32) {
+        self.set_target_window_size(size);
+    }
+    fn set_stream(&mut self, size: u32) -> Result<(), h2::Error> {
+        self.set_initial_window_size(size)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Windowed for h2::server::Connection<T, Bytes> {
+    fn set_connection(&mut self, size: u32) {
+        self.set_target_window_size(size);
+    }
+    fn set_stream(&mut self, size: u32) -> Result<(), h2::Error> {
+        self.set_initial_window_size(size)
+    }
+}
+
+/// The windows of one connection.
+#[derive(Debug)]
+pub struct Windows {
+    stream: u32,
+    connection: u32,
+    /// What had come when the PING went out whose answer is waited for.
+    asked_at: Option<u64>,
+    /// What had come when the last answer was there.
+    seen: u64,
+    /// No PING before that.
+    due: Instant,
+    pause: Duration,
+    places: Rc<Places>,
+    place: Option<Place>,
+}
+
+impl Windows {
+    /// As the connection begins, with the prospect of one of `places`.
+    pub fn new(connection: u32, places: &Rc<Places>) -> Self {
+        Self {
+            stream: LEAST,
+            connection,
+            asked_at: None,
+            seen: 0,
+            due: Instant::now(),
+            pause: SHORTEST,
+            places: Rc::clone(places),
+            place: None,
+        }
+    }
+
+    /// To be called at the end of each poll of the connection, on which `received` bytes have come so far.
+    pub fn poll(&mut self, cx: &mut Context<'_>, received: u64, pings: &mut PingPong, connection: &mut impl Windowed) {
+        if let Some(asked_at) = self.asked_at {
+            let Poll::Ready(answer) = pings.poll_pong(cx) else { return };
+            self.asked_at = None;
+            self.seen = received;
+            if answer.is_ok() && received - asked_at >= u64::from(self.stream) * 2 / 3 {
+                self.widen(connection);
+            } else {
+                self.due = Instant::now() + self.pause;
+                self.pause = (self.pause * 2).min(LONGEST);
+            }
+        }
+        if received - self.seen >= u64::from(self.stream) / 4
+            && self.stream < MOST
+            && self.due <= Instant::now()
+            && pings.send_ping(Ping::opaque()).is_ok()
+        {
+            self.asked_at = Some(received);
+        }
+    }
+
+    fn widen(&mut self, connection: &mut impl Windowed) {
+        self.pause = SHORTEST;
+        if self.place.is_none() {
+            self.place = self.places.take();
+        }
+        let wider = (self.stream * 2).min(MOST);
+        if self.place.is_some() && connection.set_stream(wider).is_ok() {
+            self.stream = wider;
+            if self.connection < wider * 2 {
+                self.connection = wider * 2;
+                connection.set_connection(self.connection);
+            }
+        }
+    }
+}
+
+/// A stream's window at first: enough for a LAN, little enough for many connections.
+pub const LEAST: u32 = 256 * 1024;
+/// A stream's window at last: 80 MiB a second over 50 ms.
+const MOST: u32 = 4 * 1024 * 1024;
+/// Between two PINGs of which the first has shown nothing.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(10);
