@@ -192,6 +192,10 @@ fn plain_text() {
     # HELP waypost_cache_evictions_total Entries that had to make room in a bounded table.
     # TYPE waypost_cache_evictions_total counter
     waypost_cache_evictions_total{router="out",cache="routes"} 1
+    # HELP waypost_connections_favoured Connections that may have more bytes at a time than others.
+    # TYPE waypost_connections_favoured gauge
+    waypost_connections_favoured{by="large_reads"} 0
+    waypost_connections_favoured{by="wide_windows"} 0
     # HELP waypost_certificate_not_after_seconds Unix time at which a certificate ends.
     # TYPE waypost_certificate_not_after_seconds gauge
     waypost_certificate_not_after_seconds{file="certs/we\"b\\.pem"} 2000000000

@@ -6,8 +6,8 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use proptest::sample::select;
 use waypost_naming::{
-    Answer, Bound, Builtin, DelegateError, Dentry, Dtab, NameTree, Namer, Path, Pattern, Prefix, Resolved, Rewrite,
-    Segment, Target, Template, Weighted, bind, builtin, delegate,
+    Answer, Bound, Builtin, DelegateError, Dentry, Dtab, MAX_DEPTH, NameTree, Namer, Path, Pattern, Prefix, Resolved,
+    Rewrite, Segment, Target, Template, Weighted, bind, builtin, delegate,
 };
 use waypost_routing::NamerKind;
 
@@ -148,6 +148,14 @@ fn paths(logical: bool) -> Vec<Path> {
     named.chain(bare).collect()
 }
 
+fn nesting<T>(tree: &NameTree<T>) -> usize {
+    match tree {
+        NameTree::Alt(trees) => 1 + trees.iter().map(nesting).max().unwrap_or(0),
+        NameTree::Union(members) => 1 + members.iter().map(|member| nesting(&member.tree)).max().unwrap_or(0),
+        NameTree::Leaf(_) | NameTree::Neg | NameTree::Fail | NameTree::Empty => 0,
+    }
+}
+
 fn changed(dtab: &Dtab, change: impl Fn(usize, &Dentry) -> Option<Dentry>) -> Dtab {
     dtab.dentries().iter().enumerate().filter_map(|(rule, dentry)| change(rule, dentry)).collect()
 }
@@ -184,6 +192,10 @@ fn is_true(doubt: &Doubt, facts: &Facts<'_>) -> Result<(), TestCaseError> {
                 // A rule less is a look-up less.
                 if with == Outcome::TooMuch {
                     return Ok(());
+                }
+                // Circles are cut off somewhere, and there another rule may come in.
+                if matches!(&with, Outcome::Tree(tree) if nesting(tree) > MAX_DEPTH / 2) {
+                    continue;
                 }
                 let without = outcome(without, path, &world);
                 prop_assert!(with == without, "{path} with files {:b}: {doubt:?}", world.files);
