@@ -120,7 +120,7 @@ impl Windows {
 /// A stream's window at first: enough for a LAN, little enough for many connections.
 pub const LEAST: u32 = 256 * 1024;
 /// A stream's window at last: 80 MiB a second over 50 ms.
-const MOST: u32 = 4 * 1024 * 1024;
+pub const MOST: u32 = 4 * 1024 * 1024;
 /// Between two PINGs of which the first has shown nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
