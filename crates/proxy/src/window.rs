@@ -85,8 +85,9 @@ impl Windows {
             let Poll::Ready(answer) = pings.poll_pong(cx) else { return };
             self.asked_at = None;
             self.seen = received;
-            if answer.is_ok() && received - asked_at >= u64::from(self.stream) * 2 / 3 {
-                self.widen(connection);
+            let is_full = answer.is_ok() && received - asked_at >= u64::from(self.stream) * 2 / 3;
+            if is_full && self.widen(connection) {
+                self.pause = SHORTEST;
             } else {
                 self.due = Instant::now() + self.pause;
                 self.pause = (self.pause * 2).min(LONGEST);
@@ -101,19 +102,21 @@ impl Windows {
         }
     }
 
-    fn widen(&mut self, connection: &mut impl Windowed) {
-        self.pause = SHORTEST;
+    /// Tells whether they could be.
+    fn widen(&mut self, connection: &mut impl Windowed) -> bool {
         if self.place.is_none() {
             self.place = self.places.take();
         }
         let wider = (self.stream * 2).min(MOST);
-        if self.place.is_some() && connection.set_stream(wider).is_ok() {
-            self.stream = wider;
-            if self.connection < wider * 2 {
-                self.connection = wider * 2;
-                connection.set_connection(self.connection);
-            }
+        if self.place.is_none() || connection.set_stream(wider).is_err() {
+            return false;
         }
+        self.stream = wider;
+        if self.connection < wider * 2 {
+            self.connection = wider * 2;
+            connection.set_connection(self.connection);
+        }
+        true
     }
 }
 
