@@ -9,6 +9,7 @@ import pathlib
 import platform
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -257,6 +258,16 @@ def at_least_one(text):
     return number
 
 
+def is_program(path):
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def program(path):
+    if not is_program(path):
+        raise argparse.ArgumentTypeError(f"{path} is no program")
+    return path
+
+
 def arguments():
     everything = {**WORKLOADS, **FEATURES, **GROWTH}
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
@@ -266,7 +277,7 @@ def arguments():
     parser.add_argument(
         "--only", type=choices(proxies.STARTERS), default=list(proxies.STARTERS), metavar="waypost,haproxy,nginx"
     )
-    parser.add_argument("--waypost", default=str(ROOT / "target/dist/waypost"), help="the binary to measure")
+    parser.add_argument("--waypost", type=program, metavar="PATH", help="the binary (default: `make release` builds it)")
     parser.add_argument("--no-write", action="store_true", help="leave docs/ as it is")
     return parser.parse_args()
 
@@ -321,13 +332,26 @@ def give_up(number, _frame):
     raise RuntimeError(f"ended by {signal.Signals(number).name}")
 
 
+def script(name):
+    """Runs one of the checkout's scripts, and returns what it prints."""
+    ended = subprocess.run([ROOT / "scripts" / name], stdout=subprocess.PIPE, text=True)
+    if ended.returncode:
+        raise RuntimeError(f"scripts/{name} ended with {ended.returncode}")
+    return ended.stdout.strip()
+
+
 def main():
     options = arguments()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, give_up)
-    runs = len(options.workload) * (len(options.only) + 5)
-    signal.alarm(60 + runs * (options.rounds * (options.seconds + 5) + 10))
     try:
+        for variable in filter(os.environ.get, proxies.OPTIONAL.values()):
+            if not is_program(os.environ[variable]):
+                raise RuntimeError(f"{variable} names no program: {os.environ[variable]}")
+        script("install-bench-deps.sh")
+        options.waypost = options.waypost or script("release.sh")
+        runs = len(options.workload) * (len(options.only) + 5)
+        signal.alarm(60 + runs * (options.rounds * (options.seconds + 5) + 10))
         run(options)
     except (Refused, RuntimeError) as problem:
         print(f"bench: no result: {problem}", file=sys.stderr)

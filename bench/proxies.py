@@ -9,6 +9,9 @@ import subprocess
 from load import BIG, HOST, host_names
 from process import Process
 
+OPTIONAL = {"envoy": "WAYPOST_BENCH_ENVOY", "pingora": "WAYPOST_BENCH_PINGORA"}
+"""Proxies that are measured too where a variable names their program."""
+
 # What waypost's two ends agree on; the peers are told to do the same.
 TLS_CIPHER = "TLS_AES_256_GCM_SHA384"
 CONNECTIONS = 18_000  # that a process may have; machines that allow fewer open files refuse the largest loads
@@ -350,7 +353,7 @@ def envoy(place, name, hop):
         cluster["transport_socket"] = envoy_tls("UpstreamTlsContext", {"common_tls_context": up, "sni": HOST, "max_session_keys": 0})
     listener = {"name": "in", "address": envoy_address(hop.listen), "filter_chains": [chain]}
     config = place.file(f"{name}.json", json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}))
-    command = [os.environ["WAYPOST_BENCH_ENVOY"], "-c", str(config), "--concurrency", "1", "-l", "error"]
+    command = [os.environ[OPTIONAL["envoy"]], "-c", str(config), "--concurrency", "1", "-l", "error"]
     command += ["--disable-hot-restart"]
     return Process(name, command, place.cores, place.directory / f"{name}.log")
 
@@ -370,14 +373,12 @@ def envoy_address(port):
 
 def pingora(place, name, hop):
     """The pass-through in bench/pingora, for HTTP/1.1 in the clear."""
-    command = [os.environ["WAYPOST_BENCH_PINGORA"], str(hop.listen), str(hop.forward)]
+    command = [os.environ[OPTIONAL["pingora"]], str(hop.listen), str(hop.forward)]
     return Process(name, command, place.cores, place.directory / f"{name}.log")
 
 
 STARTERS = {"waypost": waypost, "haproxy": haproxy, "nginx": nginx}
-for optional in (envoy, pingora):
-    if f"WAYPOST_BENCH_{optional.__name__.upper()}" in os.environ:
-        STARTERS[optional.__name__] = optional
+STARTERS |= {each.__name__: each for each in (envoy, pingora) if os.environ.get(OPTIONAL[each.__name__])}
 
 
 def mint(place):
@@ -397,7 +398,7 @@ def versions(waypost_binary):
         "h2load": said(["h2load", "--version"]).rpartition("/")[2].split()[0],
     }
     if "envoy" in STARTERS:
-        first["Envoy"] = said([os.environ["WAYPOST_BENCH_ENVOY"], "--version"]).rpartition("version: ")[2].split("/")[1]
+        first["Envoy"] = said([os.environ[OPTIONAL["envoy"]], "--version"]).rpartition("version: ")[2].split("/")[1]
     return ", ".join(f"{name} {version}" for name, version in first.items())
 
 
