@@ -36,6 +36,40 @@ async fn streamed_body_survives_a_failure_to_connect() {
 }
 
 #[tokio::test]
+async fn context_that_one_endpoint_is_not_to_see_reaches_the_next_one() {
+    let users = Origin::http("users").await;
+    let proxy = Spec::router("out")
+        .dtab("/svc/users => /#/fs/outside & /#/fs/inside")
+        .client("accrual = { kind = \"none\" }")
+        .client_at("/#/fs/outside", "strip_context = true\nhost = \"outside.example.com\"")
+        .service(
+            "retries = { max_attempts = 50, budget = { min_per_second = 1000 }, \
+             backoff = { min = \"1ms\", max = \"1ms\" } }",
+        )
+        .endpoint("outside", nobody())
+        .endpoint("inside", users.addr())
+        .start()
+        .await;
+    for round in 0..20 {
+        let ask = Ask::post("users", "/", "hello")
+            .header("tracestate", "one=1")
+            .header("tracestate", "two=2")
+            .header("l5d-dtab", "/x => /y");
+        proxy.ask(&ask).await.is(200);
+        let seen = users.last();
+        assert_eq!(seen.headers("tracestate"), ["one=1", "two=2"], "round {round}");
+        assert_eq!(seen.headers("host"), ["users"], "round {round}");
+        assert_eq!(seen.headers("l5d-ctx-dtab").len(), 1, "round {round}");
+        assert_eq!(seen.headers("l5d-dst-client"), ["/#/fs/inside"], "round {round}");
+    }
+    let metrics = proxy.metrics().await;
+    assert!(
+        metrics.sum("waypost_service_retries_total", &[("service", "/svc/users")]) > 0.0,
+        "the outside one was never tried"
+    );
+}
+
+#[tokio::test]
 async fn idempotent_request_is_sent_once_more_when_its_connection_dies_before_a_response() {
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
         let users = Origin::named("users").plan([Behaviour::Abort, Behaviour::Echo]).start().await;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, Entry, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use rand::Rng;
 
@@ -324,16 +325,18 @@ pub struct LeafHeaders {
     pub forward_client_cert: bool,
 }
 
+/// Context that an endpoint outside the mesh was not to see. It stays with the request, which may come back unsent.
+#[derive(Clone, Debug)]
+struct SetAside(HeaderMap);
+
 /// Writes where the request goes.
-pub fn write_destination(headers: &mut HeaderMap, route: &RouteHeaders, leaf: &LeafHeaders) {
+pub fn write_destination(parts: &mut Parts, route: &RouteHeaders, leaf: &LeafHeaders) {
+    let headers = &mut parts.headers;
     if let Some(host) = &leaf.host {
         headers.insert(HOST, host.clone());
     }
     if leaf.strip_context {
-        remove_all_l5d(headers);
-        for name in TRACING {
-            headers.remove(name);
-        }
+        parts.extensions.insert(SetAside(take_context(headers)));
         return;
     }
     headers.insert(L5D_DST_SERVICE.clone(), route.service.clone());
@@ -353,8 +356,28 @@ pub fn forward_certificate(headers: &mut HeaderMap, certificate: Option<&HeaderV
     }
 }
 
+/// Takes off what is for the mesh alone: `l5d-*`, and traces.
+fn take_context(headers: &mut HeaderMap) -> HeaderMap {
+    let is_context = |name: &&HeaderName| name.as_str().starts_with("l5d-") || TRACING.contains(&name.as_str());
+    let names: Vec<HeaderName> = headers.keys().filter(is_context).cloned().collect();
+    let mut taken = HeaderMap::new();
+    for name in names {
+        if let Entry::Occupied(entry) = headers.entry(&name) {
+            let (name, values) = entry.remove_entry_mult();
+            for value in values {
+                taken.append(&name, value);
+            }
+        }
+    }
+    taken
+}
+
 /// Undoes [`write_destination`] and [`forward_certificate`], for another attempt that may go elsewhere.
-pub fn forget_destination(headers: &mut HeaderMap, host: Option<&HeaderValue>) {
+pub fn forget_destination(parts: &mut Parts, host: Option<&HeaderValue>) {
+    let headers = &mut parts.headers;
+    if let Some(SetAside(context)) = parts.extensions.remove() {
+        headers.extend(context);
+    }
     headers.remove(&L5D_DST_RESIDUAL);
     headers.remove(&X_FORWARDED_CLIENT_CERT);
     if let Some(host) = host {

@@ -112,7 +112,7 @@ pub async fn send(
             *unsent = spare.clone().map(|parts| (parts, RequestBody::empty()));
         }
         if let Some((parts, _)) = unsent.as_mut() {
-            headers::forget_destination(&mut parts.headers, host.as_ref());
+            headers::forget_destination(parts, host.as_ref());
         }
         if let Some(metrics) = &outbound.route.metrics {
             metrics.retried();
@@ -156,8 +156,8 @@ async fn attempt(
     observation.attempt_started = now;
     observation.in_flight = Some(endpoint.begin());
     if let Some((parts, _)) = unsent.as_mut() {
+        headers::write_destination(parts, &outbound.route.headers, leaf_headers);
         let headers = &mut parts.headers;
-        headers::write_destination(headers, &outbound.route.headers, leaf_headers);
         if leaf_headers.forward_client_cert {
             headers::forward_certificate(headers, outbound.certificate);
         }
