@@ -74,6 +74,8 @@ pub struct App {
     /// Ends the discovery that only the snapshot in use needs.
     discovery: CancellationToken,
     watched: Watched,
+    /// When a configuration was read last.
+    tried: Instant,
     expiry: Expiry,
 }
 
@@ -141,8 +143,8 @@ impl App {
             let label = control.label_of(server);
             tracing::info!(router = label.as_deref().unwrap_or_default(), addr = %server.listener.addr, "serving");
         }
-        let mut app =
-            Self { control, reloads, workers: ended, tasks, stop, discovery, watched, expiry: Expiry::default() };
+        let (tried, expiry) = (Instant::now(), Expiry::default());
+        let mut app = Self { control, reloads, workers: ended, tasks, stop, discovery, watched, tried, expiry };
         app.look_at_certificates();
         Ok(app)
     }
@@ -194,8 +196,29 @@ impl App {
         }
         if changes.config && published.snapshot.config.watch {
             let _logged = self.reload(Text::File).await;
-        } else if changes.tls {
+            return;
+        }
+        if changes.tls {
             let _logged = self.reload(Text::InUse).await;
+        }
+        if published.snapshot.config.watch {
+            self.try_refused_again().await;
+        }
+    }
+
+    /// What was wrong with a configuration need not stand in its own text: a file that it names may have come since.
+    async fn try_refused_again(&mut self) {
+        let refused = self.control.refused.load_full();
+        let Some(refusal) = &refused.config else { return };
+        if self.tried.elapsed() < TRY_AGAIN {
+            return;
+        }
+        let result = self.try_reload(Text::File).await;
+        let is_same =
+            |findings: &Vec<Finding>| findings.iter().map(Finding::one_line).eq(refusal.findings.iter().cloned());
+        // The same again is nothing to tell.
+        if !result.as_ref().is_err_and(is_same) {
+            self.conclude(Text::File, &result);
         }
     }
 
@@ -209,12 +232,18 @@ impl App {
     /// Takes on a configuration whole, or not at all.
     async fn reload(&mut self, text: Text) -> Result<(), Vec<Finding>> {
         let result = self.try_reload(text).await;
-        self.note(text, &result);
+        self.conclude(text, &result);
+        result
+    }
+
+    /// Counts and tells what became of a reload.
+    fn conclude(&self, text: Text, result: &Result<(), Vec<Finding>>) {
+        self.note(text, result);
         let counted = match text {
             Text::File => &self.control.config_reloads,
             Text::InUse => &self.control.tls_reloads,
         };
-        match &result {
+        match result {
             Ok(()) => {
                 counted.0.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(
@@ -231,7 +260,6 @@ impl App {
                 }
             }
         }
-        result
     }
 
     /// Keeps what is wrong for whoever asks later. A configuration that is taken on has read all files anew.
@@ -251,6 +279,7 @@ impl App {
 
     async fn try_reload(&mut self, text: Text) -> Result<(), Vec<Finding>> {
         let before = self.control.shared.published.load_full();
+        self.tried = Instant::now();
         // What changes from here on is looked at again.
         self.watched.note();
         let loaded = match text {
@@ -260,9 +289,6 @@ impl App {
                 Config::parse(&source.name, &source.text, files::base_dir(&self.control.path))?
             }
         };
-        for warning in &loaded.warnings {
-            tracing::warn!(message = %warning.message, "configuration");
-        }
         let mut config = loaded.config;
         keep_tickets(&mut config, &before.snapshot.config);
         let config = Arc::new(config);
@@ -289,6 +315,9 @@ impl App {
         self.control.shared.generation.bump();
         if kept.is_none() {
             std::mem::replace(&mut self.discovery, discovery).cancel();
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!(message = %warning.message, "configuration");
         }
         Ok(())
     }
@@ -428,5 +457,7 @@ fn available_cores() -> usize {
 }
 
 const RELOADS: usize = 4;
+/// A configuration that was refused is looked at again after so long, where it is watched.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 const ADMIN_GRACE: Duration = Duration::from_secs(1);

@@ -168,6 +168,21 @@ async fn watched_configuration_acts_without_a_signal() {
 }
 
 #[tokio::test]
+async fn watched_configuration_that_lacks_a_file_is_taken_on_when_that_has_come() {
+    let users = Origin::http("users").await;
+    let ca = Ca::new();
+    let mut proxy = Spec::router("in").top("watch = true").endpoint("users", users.addr()).start().await;
+    proxy.rewrite(|spec| spec.server("tls = { cert = \"web.pem\", key = \"web.key\" }"));
+    proxy.metric_is("waypost_config_refused", &[("what", "configuration")], 1.0).await;
+    ca.issue(&["web.example.com"]).write(proxy.spec().dir(), "web");
+    proxy.metric_is("waypost_config_refused", &[("what", "configuration")], 0.0).await;
+    let failures = proxy.metrics().await.sum("waypost_config_reloads_total", &[("outcome", "failure")]);
+    assert!((failures - 1.0).abs() < 1e-9, "what is tried again and is the same counts once: {failures}");
+    let mut client = Http1::tls(proxy.addr(), &ClientSide::new(&ca, "web.example.com")).await.expect("TLS");
+    client.ask(&Ask::get("users", "/")).await.is(200);
+}
+
+#[tokio::test]
 async fn servers_come_and_go_with_a_reload() {
     let users = Origin::http("users").await;
     let mut proxy = Spec::router("out").endpoint("users", users.addr()).start().await;
