@@ -117,6 +117,14 @@ async fn client_that_goes_away_in_a_response_ends_it_at_the_endpoint() {
         http1.take(&mut framing, 3).await;
         drop(http1);
         origin.has_aborted(1).await;
+        // The endpoint did its part, which counts; who did not hear it all is seen too.
+        proxy.metric_is("waypost_service_requests_total", &[("class", "success")], 1.0).await;
+        proxy.metric_is("waypost_client_requests_total", &[("class", "success")], 1.0).await;
+        let listed = proxy.admin("/requests.json").await.is(200).json();
+        assert_eq!(
+            (&listed["requests"][0]["status"], &listed["requests"][0]["error"]),
+            (&200.into(), &"cancelled".into())
+        );
     }
 }
 

@@ -187,6 +187,11 @@ impl Drop for Observation {
         if !self.finished {
             // A failure of our own ends here too: its answer has no body to wait for.
             let now = Instant::now();
+            if self.word.is_none() {
+                // The caller went away in the middle of its answer, which was judged by its head.
+                self.word = Some("cancelled");
+                self.attempt_ended(self.class, now);
+            }
             self.finish(now);
         }
     }
