@@ -82,6 +82,8 @@ pub enum Step {
     Body,
     /// Waits for [`Origin::release`].
     Gate,
+    /// The same, reading nothing in the meantime.
+    Deaf,
     /// Sends back what comes, until the peer closes.
     Tunnel,
     /// Closes the connection.

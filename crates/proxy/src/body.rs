@@ -118,15 +118,13 @@ pub struct Http2Body {
     length: Option<u64>,
     /// The request's body may still be on its way out: it ends with the response.
     upload: Option<PumpGuard>,
-    /// Told when it is given up before its end.
-    given_up: Option<Rc<Cell<bool>>>,
+    /// Told when it has come to its end.
+    ended: Option<Rc<Cell<bool>>>,
 }
 
 impl Drop for Http2Body {
     fn drop(&mut self) {
-        if let Some(given_up) = &self.given_up {
-            given_up.set(!self.stream.is_end_stream());
-        }
+        self.tell();
     }
 }
 
@@ -134,14 +132,20 @@ impl Http2Body {
     /// `length` is the message's `content-length`, where it has one.
     #[must_use]
     pub fn new(stream: RecvStream, length: Option<u64>) -> Self {
-        Self { stream, data_done: false, length, upload: None, given_up: None }
+        Self { stream, data_done: false, length, upload: None, ended: None }
     }
 
-    /// Tells `given_up` when nobody reads it to its end.
+    /// Tells `ended` when all of it has come.
     #[must_use]
-    pub fn tells(mut self, given_up: &Rc<Cell<bool>>) -> Self {
-        self.given_up = Some(Rc::clone(given_up));
+    pub fn tells(mut self, ended: &Rc<Cell<bool>>) -> Self {
+        self.ended = Some(Rc::clone(ended));
         self
+    }
+
+    fn tell(&self) {
+        if let Some(ended) = &self.ended {
+            ended.set(self.stream.is_end_stream());
+        }
     }
 
     /// Ends `upload` with this body.
@@ -158,6 +162,7 @@ impl Http2Body {
                     // A stream that ended meanwhile takes no credit back: nothing to do about it.
                     drop(self.stream.flow_control().release_capacity(bytes.len()));
                     self.length = self.length.map(|left| left.saturating_sub(bytes.len() as u64));
+                    self.tell();
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 // A peer that has sent all it had may cut off the rest of what it was sent (RFC 9113 section 8.1).

@@ -3,7 +3,7 @@
 //! hyper reads as much as there is, up to its `max_buf_size`, and what it has read it keeps until it is written. A peer
 //! that takes nothing would pin all of that, so two things are bounded here:
 //! - [`Appetite`]: a connection reads [`MODEST`] bytes at a time, until it has shown that there is much to come. Then it
-//!   may read up to [`LARGE`]; so may [`Places::ALL`] connections of a worker at one time, and no more.
+//!   may read up to [`LARGE`]; so may [`PLACES`] connections of a worker at one time, and no more.
 //! - [`Ahead`]: of a body, no more is handed to the writer than the socket has taken, and 64 KiB.
 
 use std::cell::{Cell, RefCell};
@@ -17,29 +17,36 @@ pub const LARGE: usize = 256 * 1024;
 /// Longest read of a connection that has no place among the large ones. A byte less than a buffer of hyper's, so that
 /// hyper never sees one filled, and asks for no larger one.
 pub const MODEST: usize = 64 * 1024 - 1;
+/// So many connections of a worker may read that much at a time: with three pieces pinned by each, 12 MiB.
+pub const PLACES: usize = 16;
 /// How far a body may run ahead of its socket, beside its last piece.
 const AHEAD: usize = 64 * 1024;
 /// So many reads in a row have to be as long as they may be.
 const HUNGRY: u8 = 4;
 
 /// The places of a worker for connections that may have more memory at a time than others.
-#[derive(Debug, Default)]
-pub struct Places(Cell<usize>);
+#[derive(Debug)]
+pub struct Places {
+    all: usize,
+    taken: Cell<usize>,
+}
 
 impl Places {
-    /// How many there are: with three pieces of large reads pinned by each, 12 MiB; with grown windows, 128 MiB.
-    pub const ALL: usize = 16;
+    /// So many.
+    pub fn new(all: usize) -> Rc<Self> {
+        Rc::new(Self { all, taken: Cell::new(0) })
+    }
 
     /// How many are taken.
     pub fn taken(&self) -> usize {
-        self.0.get()
+        self.taken.get()
     }
 
     /// One of them, where one is free.
     pub fn take(self: &Rc<Self>) -> Option<Place> {
-        let taken = self.0.get();
-        (taken < Self::ALL).then(|| {
-            self.0.set(taken + 1);
+        let taken = self.taken.get();
+        (taken < self.all).then(|| {
+            self.taken.set(taken + 1);
             Place(Rc::clone(self))
         })
     }
@@ -51,7 +58,7 @@ pub struct Place(Rc<Places>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.set(self.0.0.get().saturating_sub(1));
+        self.0.taken.set(self.0.taken.get().saturating_sub(1));
     }
 }
 
@@ -125,13 +132,13 @@ mod tests {
 
     #[test]
     fn reads_grow_with_what_comes_and_places_are_bounded() {
-        let places = Rc::<Places>::default();
+        let places = Places::new(PLACES);
         let hungry = |places: &Rc<Places>| {
             let mut appetite = Appetite::new(Rc::clone(places));
             (0..HUNGRY).for_each(|_| appetite.came(appetite.limit()));
             appetite
         };
-        let mut all: Vec<Appetite> = (0..Places::ALL).map(|_| hungry(&places)).collect();
+        let mut all: Vec<Appetite> = (0..PLACES).map(|_| hungry(&places)).collect();
         assert!(all.iter().all(|appetite| appetite.limit() == LARGE));
         assert_eq!(hungry(&places).limit(), MODEST, "one too many");
         all[0].came(10);

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod process_wide;
 pub mod request;
 pub mod server;
+pub mod silence;
 pub mod telemetry;
 pub mod tls;
 pub mod tunnel;

@@ -1,13 +1,17 @@
 //! How much a peer of HTTP/2 may send before any of it was taken: as much as the way between us holds.
 //!
 //! A sender stops when the window is full, until an update has come back (RFC 9113 section 5.2). So with a window of
-//! 256 KiB nobody gets more than 5 MiB a second through over 50 ms, whatever the line could carry. On the other hand
+//! 64 KiB nobody gets more than 1.3 MiB a second through over 50 ms, whatever the line could carry. On the other hand
 //! what lies in windows is memory of ours as soon as its reader is slow. So windows begin small, and grow where they
 //! are what limits: while much comes a PING goes out, and what has come until its answer was under way together. When
 //! that nearly fills a window, the next one is twice as large.
 //!
-//! A peer could feign that, by late answers. [`Places::ALL`] connections of a worker may have grown windows at one time,
-//! and none larger than [`MOST`]; the others go on with what they have.
+//! A connection has room for the windows of all its streams together ([`connection`]). So readers that are slow, or gone
+//! to sleep, stall their own streams and none besides. To keep that true windows are large where streams are few, and
+//! fall back when there are more.
+//!
+//! A peer could feign a long way, by late answers. [`PLACES`] connections of a worker may have grown windows at one time;
+//! the others go on with what they have.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -65,11 +69,11 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// As the connection begins, with the prospect of one of `places`.
-    pub fn new(connection: u32, places: &Rc<Places>) -> Self {
+    /// As the connection begins, for at most so many `streams`, with the prospect of one of `places`.
+    pub fn new(streams: u32, places: &Rc<Places>) -> Self {
         Self {
             stream: LEAST,
-            connection,
+            connection: connection(streams),
             asked_at: None,
             seen: 0,
             due: Instant::now(),
@@ -79,14 +83,26 @@ impl Windows {
         }
     }
 
-    /// To be called at the end of each poll of the connection, on which `received` bytes have come so far.
-    pub fn poll(&mut self, cx: &mut Context<'_>, received: u64, pings: &mut PingPong, connection: &mut impl Windowed) {
+    /// To be called at the end of each poll of the connection, on which `received` bytes have come so far, and which has
+    /// so many `streams` now.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: u64,
+        streams: usize,
+        pings: &mut PingPong,
+        connection: &mut impl Windowed,
+    ) {
+        let most = most(streams);
+        if self.stream > most && connection.set_stream(most).is_ok() {
+            self.stream = most;
+        }
         if let Some(asked_at) = self.asked_at {
             let Poll::Ready(answer) = pings.poll_pong(cx) else { return };
             self.asked_at = None;
             self.seen = received;
             let is_full = answer.is_ok() && received - asked_at >= u64::from(self.stream) * 2 / 3;
-            if is_full && self.widen(connection) {
+            if is_full && self.widen(most, connection) {
                 self.pause = SHORTEST;
             } else {
                 self.due = Instant::now() + self.pause;
@@ -94,7 +110,7 @@ impl Windows {
             }
         }
         if received - self.seen >= u64::from(self.stream) / 4
-            && self.stream < MOST
+            && self.stream < most
             && self.due <= Instant::now()
             && pings.send_ping(Ping::opaque()).is_ok()
         {
@@ -103,27 +119,47 @@ impl Windows {
     }
 
     /// Tells whether they could be.
-    fn widen(&mut self, connection: &mut impl Windowed) -> bool {
+    fn widen(&mut self, most: u32, connection: &mut impl Windowed) -> bool {
+        let wider = self.stream * 2;
+        if wider > most {
+            return false;
+        }
         if self.place.is_none() {
             self.place = self.places.take();
+            if self.place.is_none() {
+                return false;
+            }
+            connection.set_connection(self.connection + WIDE);
         }
-        let wider = (self.stream * 2).min(MOST);
-        if self.place.is_none() || connection.set_stream(wider).is_err() {
+        if connection.set_stream(wider).is_err() {
             return false;
         }
         self.stream = wider;
-        if self.connection < wider * 2 {
-            self.connection = wider * 2;
-            connection.set_connection(self.connection);
-        }
         true
     }
 }
 
-/// A stream's window at first: enough for a LAN, little enough for many connections.
-pub const LEAST: u32 = 256 * 1024;
-/// A stream's window at last: 80 MiB a second over 50 ms.
-pub const MOST: u32 = 4 * 1024 * 1024;
+/// The window of a connection: that of so many streams together, within reason.
+pub fn connection(streams: u32) -> u32 {
+    streams.saturating_mul(LEAST).clamp(1024 * 1024, 16 * 1024 * 1024)
+}
+
+/// The largest window of a stream beside so many others: all of them together may have twice [`MOST`].
+fn most(streams: usize) -> u32 {
+    let all = u32::try_from(streams.next_power_of_two()).unwrap_or(u32::MAX);
+    (MOST * 2 / all.max(2)).max(LEAST)
+}
+
+/// A stream's window at first: enough for a LAN, little enough for many streams.
+pub const LEAST: u32 = 64 * 1024;
+/// A stream's window at last, where there are no more than two: 40 MiB a second over 50 ms.
+pub const MOST: u32 = 2 * 1024 * 1024;
+/// What a connection has more where windows have grown: what streams may hold that began while there were fewer.
+/// The third may have begun with as much as the first two, the next two with half as much, the next four with a
+/// quarter, and so on until windows are what they were: 6 + 2 + 2 + 2 + 2 MiB, of which they had 2 already.
+const WIDE: u32 = 6 * MOST;
+/// So many connections of a worker may have grown windows: together they may hold 146 MiB, with 100 streams each.
+pub const PLACES: usize = 8;
 /// Between two PINGs of which the first has shown nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);

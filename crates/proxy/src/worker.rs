@@ -22,7 +22,7 @@ use waypost_routing::{Generation, HealthRegistry};
 
 use self::local_router::{LocalRouter, SWEEP_INTERVAL};
 use self::recent::Recent;
-use crate::bulk::Places;
+use crate::bulk::{self, Places};
 use crate::client::pool::AllPermits;
 use crate::plan::Snapshot;
 use crate::policy::budget::Budgets;
@@ -30,6 +30,7 @@ use crate::server::accept::accept;
 use crate::server::listener::Listener;
 use crate::server::port::Port;
 use crate::telemetry::{ClientReport, LabelTable, MetricsReport, RequestReport, WorkerMetrics};
+use crate::window;
 
 /// What all workers share. Each part says itself why that costs a request nothing.
 #[derive(Debug)]
@@ -151,8 +152,8 @@ impl Worker {
             shared,
             recent: RefCell::default(),
             rng: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
-            large_reads: Rc::default(),
-            wide_windows: Rc::default(),
+            large_reads: Places::new(bulk::PLACES),
+            wide_windows: Places::new(window::PLACES),
             scratch: RefCell::default(),
             serving: TaskTracker::new(),
             tasks: TaskTracker::new(),

@@ -179,6 +179,7 @@ impl Exchange<'_> {
                         return Ok(After::Close);
                     }
                 }
+                Step::Deaf => self.shared.pass_gate().await,
                 Step::Tunnel => return self.tunnel().await,
                 Step::Close => return Ok(After::Close),
             }

@@ -247,6 +247,22 @@ async fn rfc9112_9_6_an_early_answer_of_an_endpoint_survives_the_rest_of_the_upl
 }
 
 #[tokio::test]
+async fn rfc9113_8_1_an_early_answer_of_an_endpoint_survives_the_reset_of_the_upload() {
+    let (users, proxy) = users().await;
+    let before = Spec::router("out").client("protocol = \"http2\"").endpoint("users", proxy.addr()).start().await;
+    let answer = "HTTP/1.1 413 No\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno";
+    for steps in [vec![Step::send(answer), Step::Close], vec![Step::send(answer), Step::Gate]] {
+        users.now(Behaviour::Raw(steps));
+        for through in [&proxy, &before] {
+            for expect in ["Expect:", "Expect: 100-continue"] {
+                let args = ["--http2-prior-knowledge", "-H", "Host: users", "-H", expect];
+                assert_eq!(uploaded(through, &args).await, (0, 413), "{expect}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn rfc9110_7_6_2_the_last_proxy_answers_and_the_others_count_down() {
     let (users, proxy) = users().await;
     let ask = |method: &str, hops: &str| Ask::new(method, "users", "/x?y").header("Max-Forwards", hops);

@@ -1,4 +1,5 @@
-//! Clients that dawdle: a body that does not come, a response that is not taken. Neither is waited for without end.
+//! Peers that dawdle: a body that does not come, a response or a request that is not taken. None is waited for without
+//! end, and nobody else has to wait for them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -110,6 +111,118 @@ async fn a_response_that_nobody_takes_is_cut_off() {
     proxy.metric_is(TERMINATIONS, &[("reason", "write_timeout")], 2.0).await;
     origin.now(Behaviour::Echo);
     client.ask(&Ask::get("users", "/")).await.is(200);
+}
+
+/// An endpoint that reads no more than the head.
+fn takes_nothing() -> Behaviour {
+    Behaviour::Raw(vec![Step::Deaf])
+}
+
+fn upload() -> Ask {
+    Ask::post("users", "/", vec![b'x'; 20_000_000])
+}
+
+/// Two proxies with HTTP/2 between them, on one connection, and an origin of HTTP/1.1 behind.
+async fn pair(behaviour: Behaviour, service: &str, client: &str) -> (Origin, TestProxy, TestProxy) {
+    let origin = Origin::that(behaviour).await;
+    let callee =
+        Spec::router("in").workers(1).client("protocol = \"http1\"").endpoint("users", origin.addr()).start().await;
+    let client = format!("protocol = \"http2\"\n{client}");
+    let caller = Spec::router("out").workers(1).service(service).client(&client);
+    let caller = caller.endpoint("users", callee.addr()).start().await;
+    (origin, callee, caller)
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_nothing_is_given_up() {
+    let (_origin, callee, caller) = pair(takes_nothing(), "", "write_timeout = \"300ms\"").await;
+    let origin = Origin::that(takes_nothing()).await;
+    let alone = Spec::router("out").client("protocol = \"http1\"\nwrite_timeout = \"300ms\"");
+    let alone = alone.endpoint("users", origin.addr()).start().await;
+    for proxy in [alone, caller] {
+        let answer = proxy.ask(&upload()).await.is_error(504, "timeout");
+        assert!(answer.l5d_err().contains("write_timeout (300ms)"), "{answer:?}");
+    }
+    callee.metric_is("waypost_client_connections", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_gives_its_connection_back() {
+    let origin = Origin::that(takes_nothing()).await;
+    let proxy = Spec::router("out")
+        .workers(1)
+        .service("total_timeout = \"300ms\"")
+        .client("protocol = \"http1\"\npool = { max_connections = 2 }\naccrual = { kind = \"none\" }")
+        .endpoint("users", origin.addr())
+        .start()
+        .await;
+    for _ in 0..3 {
+        proxy.ask(&upload()).await.is_error(504, "timeout");
+        proxy.metric_is("waypost_client_connections", &[], 0.0).await;
+    }
+    // The client is gone, and says so only by a reset.
+    let http2 = proxy.http2().await;
+    let mut upload = http2.open(&Ask::post("users", "/", "")).await.expect("a stream");
+    upload.send(vec![b'x'; 60_000], false).expect("an open stream");
+    origin.has_requests(4).await;
+    upload.cancel();
+    proxy.metric_is("waypost_client_connections", &[], 0.0).await;
+    origin.now(Behaviour::Echo);
+    proxy.ask(&Ask::post("users", "/", "hello")).await.is(200);
+}
+
+#[tokio::test]
+async fn uploads_that_were_given_up_leave_room_for_others() {
+    let service = "total_timeout = \"300ms\"";
+    let (origin, callee, caller) = pair(takes_nothing(), service, "accrual = { kind = \"none\" }").await;
+    for _ in 0..6 {
+        caller.ask(&upload()).await.is_error(504, "timeout");
+    }
+    callee.metric_is("waypost_client_connections", &[], 0.0).await;
+    origin.now(Behaviour::Echo);
+    for _ in 0..5 {
+        let echo = caller.ask(&Ask::post("users", "/", vec![b'x'; 100_000])).await.is(200).json();
+        assert_eq!(echo["body"]["length"], 100_000);
+    }
+}
+
+#[tokio::test]
+async fn uploads_that_stall_leave_room_for_others() {
+    let (origin, _callee, caller) = pair(takes_nothing(), "", "").await;
+    let client = caller.http2().await;
+    let mut stalled = Vec::new();
+    for count in 1..=10 {
+        let mut upload = client.open(&Ask::post("users", "/", "")).await.expect("a stream");
+        // More than the systems on the way keep.
+        upload.send(vec![b'x'; 10_000_000], false).expect("an open stream");
+        origin.has_requests(count).await;
+        stalled.push(upload);
+    }
+    origin.now(Behaviour::Echo);
+    for _ in 0..5 {
+        let ask = Ask::post("users", "/", vec![b'x'; 100_000]);
+        for answer in [caller.ask(&ask).await, client.ask(&ask).await] {
+            assert_eq!(answer.is(200).json()["body"]["length"], 100_000);
+        }
+    }
+}
+
+#[tokio::test]
+async fn slow_readers_leave_room_for_others() {
+    let (origin, _callee, caller) = pair(huge(), "", "").await;
+    let mut slow = Vec::new();
+    for _ in 0..30 {
+        let mut stream = narrow(caller.addr()).await;
+        stream.write_all(&Ask::get("users", "/").to_http1()).await.expect("an open connection");
+        let mut first = [0; 1];
+        soon("an answer", stream.read_exact(&mut first)).await.expect("an open connection");
+        slow.push(stream);
+    }
+    let length = 1_000_000;
+    origin.now(Behaviour::Reply { status: 200, fields: vec![], body: "x".repeat(length) });
+    for _ in 0..5 {
+        assert_eq!(caller.get("users", "/").await.is(200).body.len(), length);
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::bulk::{Ahead, Appetite, Places};
 use crate::gather::poll_write_pieces;
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
+use crate::silence::bound_silence;
 use crate::tls::{CertificateSummary, ClientStream, Connector, Established, Refusal, TlsFailure, openssl};
 
 /// A connection to an endpoint, with an eye on what comes back.
@@ -46,6 +47,7 @@ enum Writing {
 
 impl Stream {
     /// A write that fails no longer ends the connection: what can be read is read first, and how that ends says it all.
+    /// But for a peer that took nothing for too long: nothing is to be expected of it.
     ///
     /// An endpoint of HTTP/1.1 may answer and close in the middle of an upload (RFC 9112 section 9.5). Its answer is
     /// here by then, but the writer would be the first to find out.
@@ -70,7 +72,7 @@ impl Stream {
 
     fn wrote(&mut self, wrote: io::Result<usize>, all: usize) -> io::Result<usize> {
         match (self.writing, wrote) {
-            (Writing::Lenient, Err(_)) => {
+            (Writing::Lenient, Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
                 self.writing = Writing::Lost;
                 Ok(all)
             }
@@ -254,6 +256,7 @@ async fn attempt(
     let tcp = TcpStream::connect(addr).await.map_err(|error| no_connection(&client.bound, addr, &error))?;
     // Small frames must not wait for a full segment. It only fails on a socket that is closed already.
     drop(tcp.set_nodelay(true));
+    bound_silence(&tcp, client.policy.write_timeout.value);
     let Some(connector) = connector else {
         return Ok(connected(Inner::Clear(tcp), want != Want::Http1, None));
     };

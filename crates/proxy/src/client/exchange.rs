@@ -78,6 +78,14 @@ pub fn gone() -> Failure {
     Failure::new(Word::Internal, "a request was to be sent, and was not kept")
 }
 
+/// The endpoint let the request's body wait for longer than the policy has patience.
+pub fn took_nothing(client: &Client, endpoint: &Endpoint) -> Failure {
+    let (who, limit) = (format_args!("{} for {}", endpoint.addr, client.bound), client.policy.write_timeout.value);
+    let message =
+        format!("{who}: it took nothing of the request within write_timeout ({:?})", limit.unwrap_or_default());
+    Failure::new(Word::Timeout, message)
+}
+
 /// So many kept connections may turn out to be closed in one attempt.
 const MAX_STALE: usize = 4;
 

@@ -9,15 +9,16 @@ use http_body::Body;
 use hyper::client::conn::http1::{Builder, Parts, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::Client;
 use super::connect::{Connected, Received, refused_late};
 use super::endpoint::Endpoint;
-use super::exchange::{Sent, Unsent};
+use super::exchange::{Sent, Unsent, took_nothing};
 use super::pool::Held;
 use crate::body::{BodyError, Incoming, RequestBody};
 use crate::bulk::{Ahead, LARGE};
-use crate::cause::{causes, chain};
+use crate::cause::{causes, chain, is_time_out};
 use crate::request::answer::{Failure, Word};
 use crate::request::interim::Interims;
 use crate::request::upgrade::Upgrade;
@@ -26,7 +27,7 @@ use crate::tls::Refusal;
 use crate::tunnel::Switched;
 use crate::worker::Worker;
 
-/// A connection that can take one request at a time; dropping it closes it.
+/// A connection that can take one request at a time; dropping it closes it, at once where a request is still on it.
 #[derive(Debug)]
 pub struct Connection {
     /// Sends the request.
@@ -41,6 +42,17 @@ pub struct Connection {
     upgrading: Rc<Cell<bool>>,
     /// The connection itself, when that came about.
     switched: oneshot::Receiver<Switched>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // hyper would first write what it has, and an endpoint that takes nothing would keep the connection, its permit
+        // and the client's upload for good.
+        if !self.sender.is_ready() {
+            self.task.abort();
+        }
+    }
 }
 
 /// Starts HTTP/1.1 on a connection. The connection's own task ends when the peer closes, or when the sender is dropped.
@@ -66,7 +78,7 @@ pub async fn open(
     let upgrading = Rc::<Cell<bool>>::default();
     let (give, switched) = oneshot::channel();
     let asked = Rc::clone(&upgrading);
-    worker.spawn(async move {
+    let task = worker.spawn(async move {
         let held = (held, counted);
         match (&mut connection).await {
             Err(error) => tracing::debug!(%error, "connection to an endpoint ended"),
@@ -78,15 +90,12 @@ pub async fn open(
             Ok(()) => {}
         }
     });
-    Ok(Connection { sender, reused: false, refusal, received, ahead, upgrading, switched })
+    Ok(Connection { sender, reused: false, refusal, received, ahead, upgrading, switched, task })
 }
 
 /// Waits for the connection that an endpoint's 101 has made into something else; `None` where it broke off.
-pub async fn switched(connection: Connection) -> Option<Switched> {
-    let Connection { sender, switched, .. } = connection;
-    let switched = switched.await.ok();
-    drop(sender);
-    switched
+pub async fn switched(mut connection: Connection) -> Option<Switched> {
+    (&mut connection.switched).await.ok()
 }
 
 /// Sends one request and waits for the head of its response; it stays in `unsent` where it was not sent.
@@ -130,9 +139,17 @@ pub async fn send(
     if let Some(failure) = refused_late(client, endpoint.addr, connection.refusal.as_ref()) {
         return Sent::Unsent { failure };
     }
+    if is_time_out(&error) {
+        return Sent::Lost { failure: took_nothing(client, endpoint), before_response: false };
+    }
     let before_response = connection.received.bytes() == received_before;
-    let what =
-        if before_response { "it closed the connection before a response" } else { "its response is no HTTP/1.1" };
+    let what = if before_response {
+        "it closed the connection before a response"
+    } else if error.is_parse() {
+        "its response is no HTTP/1.1"
+    } else {
+        "it broke off before the head of its response had come"
+    };
     let failure = Failure::new(Word::BadResponse, format!("{who}: {what} ({})", chain(&error)));
     Sent::Lost { failure, before_response }
 }

@@ -19,7 +19,7 @@ use waypost_routing::ClientTls;
 use super::Client;
 use super::connect::{Connected, MAX_INTERIM, MAX_INTERIM_BYTES, Received, TOO_MANY_INTERIM, refused_late};
 use super::endpoint::Endpoint;
-use super::exchange::{Sent, Unsent};
+use super::exchange::{Sent, Unsent, took_nothing};
 use super::pool::Held;
 use crate::body::http2::{self as body_http2, SendError};
 use crate::body::{Http2Body, Incoming};
@@ -123,10 +123,11 @@ pub async fn open(
 ) -> Result<Rc<Connection>, Failure> {
     let Connected { stream, received, refusal, .. } = connected;
     let (stream, drain) = gathered(stream);
+    let streams = client.policy.max_concurrent_streams.value;
     let (sender, mut connection) = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(window::LEAST)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(window::connection(streams))
         .max_header_list_size(MAX_HEADER_LIST)
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .handshake::<_, Bytes>(stream)
@@ -137,7 +138,7 @@ pub async fn open(
         })?;
     let shared = Rc::new(Connection {
         sender,
-        limit: usize::try_from(client.policy.max_concurrent_streams.value).unwrap_or(usize::MAX),
+        limit: usize::try_from(streams).unwrap_or(usize::MAX),
         streams: Cell::new(0),
         open: Cell::new(true),
         idle_since: Cell::new(Instant::now()),
@@ -148,7 +149,7 @@ pub async fn open(
     });
     let counted = client.metrics.connected(Wire::Http2);
     let driven = Rc::downgrade(&shared);
-    let mut windows = Windows::new(CONNECTION_WINDOW, &worker.wide_windows);
+    let mut windows = Windows::new(streams, &worker.wide_windows);
     worker.spawn(async move {
         let _held = (held, counted);
         // Ends when the peer closes, or when no request and no pool holds a sender any more.
@@ -157,7 +158,7 @@ pub async fn open(
             if let Some(shared) = driven.upgrade()
                 && let Some(pings) = &mut *shared.ping.borrow_mut()
             {
-                windows.poll(cx, drain.received(), pings, &mut connection);
+                windows.poll(cx, drain.received(), shared.streams.get(), pings, &mut connection);
             }
             // An error of a write shows again at the next read; a peer that takes no more wakes this task.
             drop(drain.poll_drain(cx));
@@ -209,9 +210,10 @@ pub async fn send(
     let broken = Rc::new(RefCell::new(None));
     let told = Rc::clone(&broken);
     let pump = (!ends).then(|| {
+        let patience = client.policy.write_timeout.value;
         PumpGuard(worker.spawn(async move {
-            match body_http2::send(body, &mut stream, None).await {
-                Err(SendError::Source(error)) => *told.borrow_mut() = Some(Failure::from(&error)),
+            match body_http2::send(body, &mut stream, patience).await {
+                Err(error @ (SendError::Source(_) | SendError::Stalled(_))) => *told.borrow_mut() = Some(error),
                 Err(error) => tracing::debug!(%error, "a request's body did not go out whole"),
                 Ok(()) => {}
             }
@@ -241,8 +243,9 @@ pub async fn send(
             Sent::Lost { failure: Failure::new(Word::BadResponse, message), before_response: false }
         }
         Err(Refused::ByH2(error)) => match broken.take() {
-            // The stream was reset by ourselves: the request's own body broke off.
-            Some(failure) => Sent::Lost { failure, before_response: false },
+            // The stream was reset by ourselves: the request's own body broke off, or had nowhere to go.
+            Some(SendError::Source(source)) => Sent::Lost { failure: Failure::from(&source), before_response: false },
+            Some(_) => Sent::Lost { failure: took_nothing(client, endpoint), before_response: false },
             None => failed(client, endpoint, slot, &error),
         },
     }
@@ -315,7 +318,5 @@ impl Drop for PumpGuard {
     }
 }
 
-/// Credit for all streams together.
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 const MAX_HEADER_LIST: u32 = 256 * 1024;
 const MAX_SEND_BUFFER: usize = 128 * 1024;

@@ -23,6 +23,8 @@ pub struct ClientPolicy {
     pub connect_timeout: Set<Option<Duration>>,
     /// From an attempt's start to its response's head. Default: none.
     pub attempt_timeout: Set<Option<Duration>>,
+    /// An endpoint that takes nothing of what is sent to it for so long is given up. Default 60 s.
+    pub write_timeout: Set<Option<Duration>>,
     /// What is spoken to endpoints.
     pub protocol: Set<Protocol>,
     /// How connections are protected; an error where the policy has no name for this bound path.
@@ -74,6 +76,7 @@ impl Default for ClientPolicy {
         Self {
             connect_timeout: Set::default_of(Some(defaults::CONNECT_TIMEOUT.default)),
             attempt_timeout: Set::default_of(None),
+            write_timeout: Set::default_of(Some(defaults::WRITE_TIMEOUT.default)),
             protocol: Set::default_of(Protocol::Auto),
             tls: Set::default_of(Ok(ClientTls::Clear)),
             name_from: None,
@@ -108,6 +111,7 @@ impl ClientPolicy {
     pub fn same_values(&self, other: &Self) -> bool {
         self.connect_timeout.value == other.connect_timeout.value
             && self.attempt_timeout.value == other.attempt_timeout.value
+            && self.write_timeout.value == other.write_timeout.value
             && self.protocol.value == other.protocol.value
             && self.tls.value == other.tls.value
             && self.balancer.value == other.balancer.value
@@ -132,6 +136,7 @@ struct Entry {
     prefix: Pattern,
     connect_timeout: Option<Set<Option<Duration>>>,
     attempt_timeout: Option<Set<Option<Duration>>>,
+    write_timeout: Option<Set<Option<Duration>>>,
     protocol: Option<Set<Protocol>>,
     tls: Option<Set<TlsRule>>,
     balancer: Option<Set<BalancerKind>>,
@@ -181,6 +186,7 @@ impl ClientPolicies {
             let Some(captures) = entry.prefix.matches(bound) else { continue };
             entry.connect_timeout.iter().for_each(|value| policy.connect_timeout.clone_from(value));
             entry.attempt_timeout.iter().for_each(|value| policy.attempt_timeout.clone_from(value));
+            entry.write_timeout.iter().for_each(|value| policy.write_timeout.clone_from(value));
             entry.protocol.iter().for_each(|value| policy.protocol.clone_from(value));
             entry.balancer.iter().for_each(|value| policy.balancer.clone_from(value));
             entry.accrual.iter().for_each(|value| policy.accrual.clone_from(value));
@@ -218,6 +224,7 @@ impl Entry {
             prefix: Pattern::default(),
             connect_timeout: Some(policy.connect_timeout),
             attempt_timeout: Some(policy.attempt_timeout),
+            write_timeout: Some(policy.write_timeout),
             protocol: Some(policy.protocol),
             tls: Some(Set::default_of(TlsRule::None)),
             balancer: Some(policy.balancer),
@@ -236,6 +243,7 @@ impl Entry {
             [
                 ("connect_timeout", self.connect_timeout.as_ref().map(|set| json::time_out(set.value))),
                 ("attempt_timeout", self.attempt_timeout.as_ref().map(|set| json::time_out(set.value))),
+                ("write_timeout", self.write_timeout.as_ref().map(|set| json::time_out(set.value))),
                 ("protocol", self.protocol.as_ref().map(|set| set.value.kind().into())),
                 ("tls", self.tls.as_ref().map(|set| json::tls(&set.value))),
                 ("balancer", self.balancer.as_ref().map(|set| json::balancer(set.value).into())),
@@ -252,6 +260,7 @@ impl Entry {
     fn read(mut section: Section<'_>, mut around: Around<'_>, reader: &mut Reader<'_>) -> Self {
         let connect_timeout = section.take("connect_timeout");
         let attempt_timeout = section.take("attempt_timeout");
+        let write_timeout = section.take("write_timeout");
         let protocol = section.take("protocol");
         let tls = section.take("tls");
         let balancer = section.take("balancer");
@@ -269,6 +278,9 @@ impl Entry {
             }),
             attempt_timeout: set(attempt_timeout, reader, |item, reader| {
                 item.time_out(defaults::ATTEMPT_TIMEOUT, reader)
+            }),
+            write_timeout: set(write_timeout, reader, |item, reader| {
+                item.time_out(defaults::WRITE_TIMEOUT.bounds, reader)
             }),
             protocol: set(protocol, reader, |item, reader| PROTOCOLS.named_by(item, reader)),
             tls: set(tls, reader, |item, reader| tls::client(item, &mut around, reader)),

@@ -259,6 +259,7 @@ fn client() -> Vec<(&'static str, Column)> {
         ("configs.prefix", plain(REQUIRED)),
         ("connect_timeout", bounded(CONNECT_TIMEOUT)),
         ("attempt_timeout", within(OFF, ATTEMPT_TIMEOUT)),
+        ("write_timeout", bounded(WRITE_TIMEOUT)),
         ("protocol", text("auto")),
         ("max_concurrent_streams", bounded(CLIENT_STREAMS)),
         ("host", plain(OFF)),

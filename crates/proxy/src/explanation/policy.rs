@@ -26,6 +26,7 @@ pub(super) fn client(policy: &ClientPolicy) -> Map<String, Value> {
     let mut keys = Map::new();
     put(&mut keys, "connect_timeout", time_limit(policy.connect_timeout.value), &policy.connect_timeout.from);
     put(&mut keys, "attempt_timeout", time_limit(policy.attempt_timeout.value), &policy.attempt_timeout.from);
+    put(&mut keys, "write_timeout", time_limit(policy.write_timeout.value), &policy.write_timeout.from);
     put(&mut keys, "protocol", policy.protocol.value.kind(), &policy.protocol.from);
     put(&mut keys, "balancer", json!({ "kind": balancer(policy.balancer.value) }), &policy.balancer.from);
     put(&mut keys, "accrual", accrual(&policy.accrual.value), &policy.accrual.from);

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{self, Accepted};
 use super::port::Port;
+use crate::silence::bound_silence;
 use crate::worker::Worker;
 
 /// Accepts until the port closes. What the system had queued by then is served too.
@@ -39,20 +39,12 @@ async fn take(worker: &Rc<Worker>, port: &Rc<Port>, accepted: io::Result<(TcpStr
             let Some(permit) = port.admit_connection() else { return };
             // Answers are written whole: waiting for more to send only delays them. It fails on closed sockets only.
             drop(stream.set_nodelay(true));
-            bound_silence(port, &stream);
+            bound_silence(&stream, port.settings().config.write_timeout);
             let accepted = Accepted::new(port, stream, peer, permit);
             worker.serve(connection::serve(Rc::clone(worker), Rc::clone(port), accepted));
         }
         Err(error) => back_off(&error).await,
     }
-}
-
-/// Lets the system end a connection whose peer takes nothing for `write_timeout`, or answers no probe: it alone sees
-/// what the peer has taken, under TLS too. It fails on closed sockets only.
-fn bound_silence(port: &Port, stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    drop(socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL)));
-    drop(socket.set_tcp_user_timeout(port.settings().config.write_timeout));
 }
 
 /// A peer that is gone already is no reason to wait; running out of file descriptors is.
@@ -74,6 +66,3 @@ async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A silent peer is asked after so long whether it is still there, and again after so long.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);

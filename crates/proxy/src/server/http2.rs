@@ -42,7 +42,7 @@ where
     let handshake = builder(config).handshake::<_, Bytes>(transport);
     let Some(Ok(mut serving)) = with_drain(&drain, config.head_timeout, handshake).await else { return };
     let mut pings = serving.ping_pong();
-    let mut windows = Windows::new(CONNECTION_WINDOW, &connection.worker.wide_windows);
+    let mut windows = Windows::new(config.max_concurrent_streams, &connection.worker.wide_windows);
     let streams = Streams::default();
     let watch = tokio::time::sleep(config.idle_timeout);
     let mut watch = std::pin::pin!(watch);
@@ -71,7 +71,7 @@ where
             }
         }
         if let Some(pings) = &mut pings {
-            windows.poll(cx, drain.received(), pings, &mut serving);
+            windows.poll(cx, drain.received(), streams.open.get(), pings, &mut serving);
         }
         if let Poll::Ready(Err(error)) = drain.poll_drain(cx) {
             return Poll::Ready(Err(error));
@@ -127,7 +127,7 @@ fn builder(config: &ServerConfig) -> h2::server::Builder {
     }
     builder
         .initial_window_size(window::LEAST)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(window::connection(config.max_concurrent_streams))
         .max_concurrent_streams(config.max_concurrent_streams)
         .max_header_list_size(config.max_head_bytes)
         .max_send_buffer_size(MAX_SEND_BUFFER);
@@ -226,7 +226,7 @@ fn stream(
     let length = content_length(request.headers());
     // What comes on the stream of an extended CONNECT is no body (RFC 8441 section 5).
     let extended = request.extensions().get::<Protocol>().is_some();
-    let (mut tunnelled, mut given_up) = (None, None);
+    let (mut tunnelled, mut upload) = (None, None);
     let settings = Rc::clone(&connection.settings);
     let metrics = Rc::clone(&connection.port.metrics);
     let request = request.map(|stream| {
@@ -237,8 +237,8 @@ fn stream(
         if stream.is_end_stream() {
             return Incoming::Empty;
         }
-        let told = given_up.insert(Rc::default());
-        Incoming::Http2(Http2Body::new(stream, length).tells(told))
+        let ended = upload.insert(Rc::default());
+        Incoming::Http2(Http2Body::new(stream, length).tells(ended))
     });
     async move {
         let response = {
@@ -277,9 +277,10 @@ fn stream(
                 }
                 tracing::debug!(%error, "a response did not go out whole");
             }
-            Ok(()) if given_up.is_some_and(|given_up| given_up.get()) => {
-                // The stream is reset with its last handle (RFC 9113 section 8.1). Some clients, curl among them, forget an
-                // answer that such a reset follows at once; one that has read it resets the stream itself, or goes away.
+            Ok(()) if upload.is_some_and(|ended| !ended.get()) => {
+                // Whoever reads the rest of the upload may give it up at any moment, and the stream is reset with its last
+                // handle (RFC 9113 section 8.1). Some clients, curl among them, forget an answer that such a reset follows
+                // at once; one that has read it resets the stream itself, or goes away.
                 let reset = poll_fn(|cx| respond.poll_reset(cx));
                 drop(tokio::time::timeout(LINGER, reset).await);
             }
@@ -321,8 +322,6 @@ async fn send(
     sent
 }
 
-/// Credit for what a client sends on all streams together.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a response that wait for the client, per stream.
 const MAX_SEND_BUFFER: usize = 16 * 1024;
 /// How long a client is given to see an answer that came before the end of its upload.

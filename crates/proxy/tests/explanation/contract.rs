@@ -152,6 +152,10 @@ fn a_bound_request_shows_every_step() {
               "value": "none",
               "from": "default"
             },
+            "write_timeout": {
+              "value": "60s",
+              "from": "default"
+            },
             "protocol": {
               "value": "auto",
               "from": "default"
@@ -290,6 +294,7 @@ fn text_is_drawn_step_by_step() {
           endpoint                127.0.0.1:8081, weight 2, alive
           connect_timeout         250ms                            waypost.toml:34:1
           attempt_timeout         none                             default
+          write_timeout           60s                              default
           protocol                auto                             default
           balancer.kind           ewma                             default
           accrual.kind            consecutive_failures             default
