@@ -13,6 +13,7 @@ use integration_tests::frames::{END_HEADERS, END_STREAM, WHOLE, frame, greeting}
 use integration_tests::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// How long, and how many connections where the number is what hurts.
@@ -380,14 +381,17 @@ async fn idle_connections() {
     ] {
         let flooded = Flooded::new(Behaviour::Gated, "max_connections = 20000\nhead_timeout = \"60s\"").await;
         let before: Arc<[u8]> = before.into();
-        let idle = |stream| used_once(stream, Arc::clone(&before));
+        // All at once they would be requests under way, which have bounds of their own.
+        let turns = Arc::new(Semaphore::new(100));
+        let idle = |stream| used_once(stream, Arc::clone(&before), Arc::clone(&turns));
         flooded.under(what, None, held(flooded.proxy.addr(), most, idle).await).await;
     }
 }
 
 /// Asks once, where there is something to ask, and then nothing more.
-async fn used_once(mut stream: TcpStream, ask: Arc<[u8]>) {
+async fn used_once(mut stream: TcpStream, ask: Arc<[u8]>, turns: Arc<Semaphore>) {
     if !ask.is_empty() {
+        let _turn = turns.acquire().await.expect("turns go on");
         stream.write_all(&ask).await.expect("an open connection");
         assert!(stream.read(&mut [0; 4096]).await.expect("an open connection") > 0, "an answer");
     }
