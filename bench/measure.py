@@ -26,6 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 # Fewer rounds are for trying things: they are printed, and do not replace what the page says.
 ROUNDS_WORTH_KEEPING = 5
+# Memory hardly differs from round to round, and takes long to measure.
+ROUNDS_OF_IDLE = 5
 OTHERS_WORTH_A_NOTE = 0.1
 # One in a hundred is what a machine's moods decide: more of them are looked at.
 LATENCY_LONGER = 4
@@ -221,7 +223,7 @@ def rounds_of(workload, bench, options):
             with contextlib.ExitStack() as soon:
                 return measure(bench, bench.start(workload, shape, soon), options.seconds)
 
-        for index in range(options.rounds):
+        for index in range(min(options.rounds, ROUNDS_OF_IDLE) if isinstance(workload, Idle) else options.rounds):
             turn = index % len(shapes)
             samples = {shape.name: once(shape) for shape in shapes[turn:] + shapes[:turn]}
             rounds.append(samples)
@@ -252,10 +254,9 @@ def choices(known):
 
 
 def at_least_one(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
 
 
 def is_program(path):
@@ -271,8 +272,8 @@ def program(path):
 def arguments():
     everything = {**WORKLOADS, **FEATURES, **GROWTH}
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
-    parser.add_argument("--rounds", type=at_least_one, default=7, help="of each workload (default %(default)s)")
-    parser.add_argument("--seconds", type=at_least_one, default=2, help="of load for each (default %(default)s)")
+    parser.add_argument("--rounds", type=at_least_one, default=15, help="of each workload (default %(default)s)")
+    parser.add_argument("--seconds", type=at_least_one, default=1, help="of load for each (default %(default)s)")
     parser.add_argument("--workload", type=choices(everything), default=list(everything), metavar="W1,W2,...")
     parser.add_argument(
         "--only", type=choices(proxies.STARTERS), default=list(proxies.STARTERS), metavar="waypost,haproxy,nginx"

@@ -57,7 +57,7 @@ def spread(values):
 
 
 def bounds(workload, rounds):
-    """The bounds of a workload in words, and whether the range reaches each."""
+    """The bounds of a workload in words, and whether each is reached: by the median, by some rounds, or by none."""
     words, reached = [], []
     for must in workload.must:
         if must.of and must.of not in rounds[0]:
@@ -66,7 +66,8 @@ def bounds(workload, rounds):
         of = f" of {NAMES.get(must.of, must.of)}" if must.of else f" {workload.unit}"
         own = f": {spread(values)}" if must.of and must.of not in NAMES else ""
         words.append(f"{must.limit:g}{of}{own}")
-        reached.append("yes" if min(values) <= must.limit else "**no**")
+        by_range = "in some rounds" if min(values) <= must.limit else "**no**"
+        reached.append("yes" if statistics.median(values) <= must.limit else by_range)
     return ", ".join(words), ", ".join(reached)
 
 
