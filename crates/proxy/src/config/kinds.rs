@@ -65,14 +65,18 @@ impl<T: Copy> Kinds<T> {
 
     /// What the `kind` of `section` chooses.
     pub(super) fn choose_in<'d>(&self, mut section: Section<'d>, reader: &mut Reader<'_>) -> Option<Chosen<'d, T>> {
-        let kind = section.require("kind", reader)?;
+        let kind = section.require_hint("kind", || self.there_are(), reader)?;
         let is = self.named_by(&kind, reader)?;
         Some(Chosen { is, kind, section })
     }
 
-    fn unknown(&self, text: &str, item: &Item<'_>, reader: &mut Reader<'_>) {
+    fn there_are(&self) -> String {
         let ours: Vec<&str> = self.known.iter().map(|kind| kind.ours).collect();
-        let hint = format!("there are {}", suggest::list(&ours));
+        format!("there are {}", suggest::list(&ours))
+    }
+
+    fn unknown(&self, text: &str, item: &Item<'_>, reader: &mut Reader<'_>) {
+        let hint = self.there_are();
         if self.not_yet.contains(&text) {
             let message = format!("the {} `{text}` is not supported by this version", self.of);
             reader.error_hint("unknown-kind", item.value, message, hint);

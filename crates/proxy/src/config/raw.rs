@@ -163,10 +163,27 @@ impl<'d> Section<'d> {
     pub(super) fn require(&mut self, key: &'static str, reader: &mut Reader<'_>) -> Option<Item<'d>> {
         let item = self.take(key);
         if item.is_none() {
-            let message = format!("`{}` is missing", self.name_of(key));
-            reader.error("missing-key", self.span, message);
+            reader.error("missing-key", self.span, self.is_missing(key));
         }
         item
+    }
+
+    /// The same, with what could be written.
+    pub(super) fn require_hint(
+        &mut self,
+        key: &'static str,
+        hint: impl FnOnce() -> String,
+        reader: &mut Reader<'_>,
+    ) -> Option<Item<'d>> {
+        let item = self.take(key);
+        if item.is_none() {
+            reader.error_hint("missing-key", self.span, self.is_missing(key), hint());
+        }
+        item
+    }
+
+    fn is_missing(&self, key: &str) -> String {
+        format!("`{}` is missing", self.name_of(key))
     }
 
     fn name_of(&self, key: &str) -> String {

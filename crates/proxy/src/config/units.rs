@@ -9,6 +9,8 @@ pub(super) enum UnitError {
     NoUnit,
     #[error("it does not start with a whole number")]
     NoNumber,
+    #[error("it has a fraction, and whole numbers are read")]
+    Fraction,
     #[error("the unit is not known")]
     UnknownUnit,
     #[error("the number is too large")]
@@ -69,7 +71,11 @@ fn split(text: &str) -> Result<(u64, &str), UnitError> {
         return Err(UnitError::NoNumber);
     }
     let number = number.parse().map_err(|_overflow| UnitError::TooLarge)?;
-    if unit.is_empty() { Err(UnitError::NoUnit) } else { Ok((number, unit)) }
+    match unit.bytes().next() {
+        None => Err(UnitError::NoUnit),
+        Some(b'.' | b',') => Err(UnitError::Fraction),
+        Some(_) => Ok((number, unit)),
+    }
 }
 
 const SIZES: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
@@ -92,7 +98,7 @@ mod tests {
             ("s", Err(UnitError::NoNumber)),
             ("", Err(UnitError::NoNumber)),
             ("-1s", Err(UnitError::NoNumber)),
-            ("1.5s", Err(UnitError::UnknownUnit)),
+            ("1.5s", Err(UnitError::Fraction)),
             ("10 s", Err(UnitError::UnknownUnit)),
             ("1S", Err(UnitError::UnknownUnit)),
             ("99999999999999999999s", Err(UnitError::TooLarge)),

@@ -226,7 +226,7 @@ impl Item<'_> {
                 let units = if plain_unit == "s" { "ms, s, m, h" } else { "B, KiB, MiB, GiB, TiB" };
                 let hint = match error {
                     UnitError::NoUnit => format!("write \"{text}{plain_unit}\"; units are {units}"),
-                    UnitError::NoNumber | UnitError::UnknownUnit | UnitError::TooLarge => {
+                    UnitError::NoNumber | UnitError::Fraction | UnitError::UnknownUnit | UnitError::TooLarge => {
                         format!("a whole number and one of {units}")
                     }
                 };

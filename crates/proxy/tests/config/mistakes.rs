@@ -30,6 +30,35 @@ max_conections = 5
 }
 
 #[test]
+fn a_table_without_its_kind_is_told_what_there_is() {
+    let text = r##"
+[[routers]]
+[[routers.servers]]
+port = 4140
+[routers.client]
+accrual = { failures = 3 }
+connect_timeout = "1.5s"
+"##;
+    insta::assert_snapshot!(findings(text.trim_start()), @r##"
+    error[missing-key]: `routers.client.accrual.kind` is missing
+     --> waypost.toml:5:11
+      |
+    5 | accrual = { failures = 3 }
+      |           ^^^^^^^^^^^^^^^^
+      |
+      = help: there are `none`, `consecutive_failures`
+
+    error[bad-value]: `1.5s` is not a duration such as "10s": it has a fraction, and whole numbers are read
+     --> waypost.toml:6:19
+      |
+    6 | connect_timeout = "1.5s"
+      |                   ^^^^^^
+      |
+      = help: a whole number and one of ms, s, m, h
+    "##);
+}
+
+#[test]
 fn linkerds_keys_are_translated() {
     let text = r##"
 [[routers]]
