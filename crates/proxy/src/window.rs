@@ -10,8 +10,8 @@
 //! to sleep, stall their own streams and none besides. To keep that true windows are large where streams are few, and
 //! fall back when there are more.
 //!
-//! A peer could feign a long way, by late answers. [`PLACES`] connections of a worker may have grown windows at one time;
-//! the others go on with what they have.
+//! A peer could feign a long way, by late answers. [`PLACES`] connections of a worker may have windows beyond [`MODEST`]
+//! at one time; the others go on with what they have.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -93,7 +93,7 @@ impl Windows {
         pings: &mut PingPong,
         connection: &mut impl Windowed,
     ) {
-        let most = most(streams);
+        let most = most(streams, self.place.is_some());
         if self.stream > most && connection.set_stream(most).is_ok() {
             self.stream = most;
         }
@@ -102,7 +102,7 @@ impl Windows {
             self.asked_at = None;
             self.seen = received;
             let is_full = answer.is_ok() && received - asked_at >= u64::from(self.stream) * 2 / 3;
-            if is_full && self.widen(most, connection) {
+            if is_full && self.widen(streams, connection) {
                 self.pause = SHORTEST;
             } else {
                 self.due = Instant::now() + self.pause;
@@ -110,7 +110,7 @@ impl Windows {
             }
         }
         if received - self.seen >= u64::from(self.stream) / 4
-            && self.stream < most
+            && self.stream < self::most(streams, true)
             && self.due <= Instant::now()
             && pings.send_ping(Ping::opaque()).is_ok()
         {
@@ -119,12 +119,12 @@ impl Windows {
     }
 
     /// Tells whether they could be.
-    fn widen(&mut self, most: u32, connection: &mut impl Windowed) -> bool {
+    fn widen(&mut self, streams: usize, connection: &mut impl Windowed) -> bool {
         let wider = self.stream * 2;
-        if wider > most {
+        if wider > most(streams, true) {
             return false;
         }
-        if self.place.is_none() {
+        if wider > most(streams, self.place.is_some()) {
             self.place = self.places.take();
             if self.place.is_none() {
                 return false;
@@ -141,25 +141,45 @@ impl Windows {
 
 /// The window of a connection: that of so many streams together, within reason.
 pub fn connection(streams: u32) -> u32 {
-    streams.saturating_mul(LEAST).clamp(1024 * 1024, 16 * 1024 * 1024)
+    streams.saturating_mul(LEAST).clamp(1024 * 1024, 16 * 1024 * 1024) + GROWN
 }
 
-/// The largest window of a stream beside so many others: all of them together may have twice [`MOST`].
-fn most(streams: usize) -> u32 {
+/// The largest window of a stream, of so many: all of them together may have what two may have alone.
+fn most(streams: usize, has_place: bool) -> u32 {
     let all = u32::try_from(streams.next_power_of_two()).unwrap_or(u32::MAX);
-    (MOST * 2 / all.max(2)).max(LEAST)
+    let alone = if has_place { MOST } else { MODEST };
+    (alone * 2 / all.max(2)).max(LEAST)
 }
 
 /// A stream's window at first: enough for a LAN, little enough for many streams.
 pub const LEAST: u32 = 64 * 1024;
+/// What it grows to by itself, where there are no more than two: 5 MiB a second over 50 ms.
+pub const MODEST: u32 = 256 * 1024;
 /// A stream's window at last, where there are no more than two: 40 MiB a second over 50 ms.
 pub const MOST: u32 = 2 * 1024 * 1024;
-/// What a connection has more where windows have grown: what streams may hold that began while there were fewer.
-/// The third may have begun with as much as the first two, the next two with half as much, the next four with a
-/// quarter, and so on until windows are what they were: 6 + 2 + 2 + 2 + 2 MiB, of which they had 2 already.
+/// What a connection has more for windows that have grown: what streams may hold that began while there were fewer.
+/// The third may have begun with as much as the first two, the next two with half as much, and so on until windows are
+/// what they were: 768 + 256 KiB, of which they had 320 already.
+const GROWN: u32 = 3 * MODEST;
+/// The same, with a place: 6 + 2 + 2 + 2 + 2 MiB, of which they had 2 already.
 const WIDE: u32 = 6 * MOST;
-/// So many connections of a worker may have grown windows: together they may hold 146 MiB, with 100 streams each.
+/// So many connections of a worker may have wide windows: together they may hold 152 MiB, with 100 streams each.
 pub const PLACES: usize = 8;
 /// Between two PINGs of which the first has shown nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_room_for_what_all_its_streams_began_with() {
+        for (has_place, room) in [(false, connection(100)), (true, connection(100) + WIDE)] {
+            // The peer learns of smaller windows only after it has begun the stream that makes them smaller.
+            let held: u32 = (0..100).map(|streams| most(streams, has_place)).sum();
+            assert!(held <= room, "{held} of {room}");
+            assert_eq!(most(100, has_place), LEAST);
+        }
+    }
+}
