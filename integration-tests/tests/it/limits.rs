@@ -1,5 +1,7 @@
 //! What a client may ask for has a limit: at it is served, one over is refused.
 
+use integration_tests::frames::kind::{DATA, HEADERS, RST_STREAM};
+use integration_tests::frames::{END_HEADERS, END_STREAM, Ended, RawHttp2, frame, request};
 use integration_tests::*;
 
 /// Sends raw bytes; gives the status of the response and whether the connection was closed after it.
@@ -172,6 +174,45 @@ async fn streams_of_a_connection_are_limited() {
     for mut exchange in open {
         assert_eq!(exchange.answer().await.expect("a response").status(), 200);
     }
+}
+
+/// Uploads that are answered early, one after the other: the first and the last do not end of themselves. Gives which of
+/// them is reset first.
+async fn first_reset_of_early_answers(proxy: &TestProxy) -> u32 {
+    let mut client = RawHttp2::connect(proxy.addr()).await;
+    for stream in [1, 3, 5, 7, LAST] {
+        client.send(&frame(HEADERS, END_HEADERS, stream, &request("POST", "users", &[]))).await;
+        assert_eq!(client.ended(stream).await, Ended::Answer(404), "{stream}");
+        if stream != 1 && stream != LAST {
+            client.send(&frame(DATA, END_STREAM, stream, &[])).await;
+        }
+    }
+    loop {
+        let frame = client.next().await.expect("an open connection");
+        if frame.kind == RST_STREAM {
+            return frame.stream;
+        }
+    }
+}
+const LAST: u32 = 9;
+
+#[tokio::test]
+async fn early_answers_that_are_waited_for_are_limited() {
+    let answer = "HTTP/1.1 404 No\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno";
+    let users = Origin::named("users").http1().start().await;
+    users.now(Behaviour::Raw(vec![Step::send(answer), Step::Close]));
+    let proxy = Spec::router("out")
+        .server("http2 = { max_concurrent_streams = 2 }")
+        .endpoint("users", users.addr())
+        .start()
+        .await;
+    // The first is reset a second after its answer: on a slow machine the last may have come later than that.
+    for _ in 0..20 {
+        if first_reset_of_early_answers(&proxy).await == LAST {
+            return;
+        }
+    }
+    panic!("one that comes when two are waited for is waited for as long as they");
 }
 
 #[tokio::test]

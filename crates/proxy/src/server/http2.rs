@@ -190,8 +190,7 @@ impl Streams {
         let retracted = Rc::clone(&self.retracted);
         // A request's whole way is some kilobytes: a task copies what it is made of several times, and so gets a pointer.
         let whole = Box::write(Box::new_uninit(), async move {
-            let _open = open;
-            if stream(connection, request, respond).await.is_none() {
+            if stream(connection, &open, request, respond).await.is_none() {
                 retracted.add(Instant::now());
             }
         });
@@ -208,6 +207,11 @@ impl OpenStream {
         open.set(open.get() + 1);
         Self(Rc::clone(open))
     }
+
+    /// How many the connection has, with those whose tasks outlive them.
+    fn all(&self) -> usize {
+        self.0.get()
+    }
 }
 
 impl Drop for OpenStream {
@@ -220,6 +224,7 @@ impl Drop for OpenStream {
 /// where that was before its answer began.
 fn stream(
     connection: Rc<Connection>,
+    open: &OpenStream,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) -> impl Future<Output = Option<()>> {
@@ -228,6 +233,7 @@ fn stream(
     let extended = request.extensions().get::<Protocol>().is_some();
     let (mut tunnelled, mut upload) = (None, None);
     let settings = Rc::clone(&connection.settings);
+    let at_once = usize::try_from(settings.config.max_concurrent_streams).unwrap_or(usize::MAX);
     let metrics = Rc::clone(&connection.port.metrics);
     let request = request.map(|stream| {
         if extended {
@@ -277,10 +283,11 @@ fn stream(
                 }
                 tracing::debug!(%error, "a response did not go out whole");
             }
-            Ok(()) if upload.is_some_and(|ended| !ended.get()) => {
+            Ok(()) if upload.is_some_and(|ended| !ended.get()) && open.all() <= at_once => {
                 // Whoever reads the rest of the upload may give it up at any moment, and the stream is reset with its last
                 // handle (RFC 9113 section 8.1). Some clients, curl among them, forget an answer that such a reset follows
-                // at once; one that has read it resets the stream itself, or goes away.
+                // at once; one that has read it resets the stream itself, or goes away. The end of an upload that nobody
+                // reads closes the stream unseen, and the client may open the next: so not all are waited for.
                 let reset = poll_fn(|cx| respond.poll_reset(cx));
                 drop(tokio::time::timeout(LINGER, reset).await);
             }
