@@ -116,7 +116,7 @@ impl App {
         let discovery = stop.child_token();
         let namers = Arc::new(NamerSet::live(&config.namers, Arc::clone(&generation), &tasks, discovery.clone()));
         let snapshot = Arc::new(snapshot(1, &config, &namers, &health));
-        let servers = listen(&snapshot, &[], workers)?;
+        let servers = listen(&config, &[], workers)?;
         let watched = Watched::new(&config, None);
         let published = Published { snapshot, servers, draining: false };
         let shared = Arc::new(Shared::new(generation, health, workers, published));
@@ -293,6 +293,8 @@ impl App {
         keep_tickets(&mut config, &before.snapshot.config);
         let config = Arc::new(config);
         self.refuse_what_needs_a_restart(&config)?;
+        let servers = listen(&config, &before.servers, self.control.shared.workers)
+            .map_err(|error| vec![Finding::error("listen", chain(&error))])?;
         let discovery = self.stop.child_token();
         let kept = before.snapshot.routers.first().filter(|_| before.snapshot.config.namers == config.namers);
         let namers = match kept {
@@ -306,10 +308,6 @@ impl App {
         };
         let snapshot =
             Arc::new(snapshot(before.snapshot.generation + 1, &config, &namers, &self.control.shared.health));
-        let servers = listen(&snapshot, &before.servers, self.control.shared.workers).map_err(|error| {
-            discovery.cancel();
-            vec![Finding::error("listen", chain(&error))]
-        })?;
         self.watched = Watched::new(&config, Some(&self.watched));
         self.control.shared.published.store(Arc::new(Published { snapshot, servers, draining: false }));
         self.control.shared.generation.bump();
@@ -397,11 +395,11 @@ fn keep_tickets(config: &mut Config, before: &Config) {
 }
 
 /// Listens on what the snapshot asks for; sockets of `before` on the same addresses go on, with what waits in them.
-fn listen(snapshot: &Snapshot, before: &[Serving], workers: usize) -> Result<Vec<Serving>, RunError> {
+fn listen(config: &Config, before: &[Serving], workers: usize) -> Result<Vec<Serving>, RunError> {
     let mut servers = Vec::new();
     let mut free: Vec<&Serving> = before.iter().collect();
-    for (router_index, router) in snapshot.routers.iter().enumerate() {
-        for (server_index, server) in router.config.servers.iter().enumerate() {
+    for (router_index, router) in config.routers.iter().enumerate() {
+        for (server_index, server) in router.servers.iter().enumerate() {
             let addr = server.address();
             let known = free.iter().position(|serving| serving.listener.configured == addr);
             let listener = match known {
