@@ -394,7 +394,7 @@ fn keep_tickets(config: &mut Config, before: &Config) {
     }
 }
 
-/// Listens on what the snapshot asks for; sockets of `before` on the same addresses go on, with what waits in them.
+/// Listens on what the configuration asks for; sockets of `before` on the same addresses go on, with what waits in them.
 fn listen(config: &Config, before: &[Serving], workers: usize) -> Result<Vec<Serving>, RunError> {
     let mut servers = Vec::new();
     let mut free: Vec<&Serving> = before.iter().collect();
